@@ -1,0 +1,1 @@
+//! Sabha client.

@@ -1,0 +1,11 @@
+//! The pure media plane: packets, keys, buffers, codec, and the engine's surroundings.
+//!
+//! Nothing here reads a clock, opens a socket, starts a thread or draws a random number: time and
+//! randomness are arguments, datagrams go in and come out through traits. On a packet's way this
+//! crate is step 2 (`Shard`: demultiplex and unprotect) and step 4 (`Shard`: protect into the send
+//! slot); the engines of `sabha-mixer` and `sabha-bridge` stand between.
+
+pub mod drop_reason;
+pub mod leg;
+pub mod time;
+pub mod transmit;
