@@ -1,1 +1,3 @@
 //! Sabha client.
+
+pub mod sound;

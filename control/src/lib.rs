@@ -1,1 +1,3 @@
 //! Sabha control.
+
+pub mod demo;

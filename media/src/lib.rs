@@ -5,7 +5,18 @@
 //! crate is step 2 (`Shard`: demultiplex and unprotect) and step 4 (`Shard`: protect into the send
 //! slot); the engines of `sabha-mixer` and `sabha-bridge` stand between.
 
+pub mod codec;
 pub mod drop_reason;
+pub mod extension;
+pub mod engine;
+pub mod jitter_buffer;
+pub mod outbox;
+pub mod reception;
 pub mod leg;
+pub mod rtcp;
+pub mod rtp;
+pub mod sequence;
+pub mod shard;
+pub mod srtp;
 pub mod time;
 pub mod transmit;

@@ -1,0 +1,65 @@
+//! What the CA's server and signalling share: endpoints, TLS settings, streams and their errors.
+
+mod config;
+pub mod link_error;
+mod pinned;
+mod stream;
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+};
+
+use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig};
+use rustls::pki_types::CertificateDer;
+
+pub use self::{
+    config::ConfigError,
+    link_error::{CertificateProblem, LinkError, Peer},
+};
+pub(crate) use self::{
+    config::{
+        anonymous_server_config, mutual_client_config, mutual_server_config, pinned_client_config,
+    },
+    stream::{MESSAGE_TIMEOUT, MessageReader, ask, read_message, timed_out, write_message},
+};
+
+/// Opens an endpoint on a new socket; it neither accepts nor connects before it is configured.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<Endpoint> {
+    from_socket(UdpSocket::bind(address)?)
+}
+
+/// Opens an endpoint on a socket that the caller has tuned.
+pub(crate) fn from_socket(socket: UdpSocket) -> io::Result<Endpoint> {
+    let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("no tokio runtime"))?;
+    Endpoint::new(EndpointConfig::default(), None, socket, runtime)
+}
+
+/// Returns the unspecified address of the same family, with any port.
+pub(crate) fn any_address_for(remote: SocketAddr) -> SocketAddr {
+    match remote {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// Connects and completes the handshake.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    config: ClientConfig,
+    address: SocketAddr,
+    name: &str,
+    peer: Peer,
+) -> Result<Connection, LinkError> {
+    let connecting = endpoint
+        .connect_with(config, address, name)
+        .map_err(|error| LinkError::Address { peer, reason: error.to_string() })?;
+    connecting.await.map_err(|error| LinkError::handshake(peer, error))
+}
+
+/// Returns the chain that the other side's verified certificate came with, leaf first.
+pub(crate) fn peer_chain(connection: &Connection) -> Vec<CertificateDer<'static>> {
+    let identity = connection.peer_identity();
+    let chain = identity.and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+    chain.map_or_else(Vec::new, |chain| *chain)
+}

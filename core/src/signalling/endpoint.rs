@@ -1,0 +1,261 @@
+//! A socket that accepts sessions, opens them, or both.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use quinn::{ClientConfig, Endpoint, Incoming};
+use thiserror::Error;
+
+use crate::{
+    fingerprint::Fingerprint,
+    identity::{Identity, NodeId},
+    quic::{self, ConfigError, LinkError, Peer},
+    signalling::{ALPN, session::Session},
+    unix_time::Clock,
+};
+
+/// Limits of an accepting endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignallingSettings {
+    /// Sessions at once; further callers are refused before any cryptography.
+    pub sessions_max: usize,
+    /// Handshakes at once; beyond this many, callers must first prove their address.
+    pub handshakes_max: usize,
+}
+
+/// A device's certificate and key, made ready for connecting. Clones are cheap.
+#[derive(Clone)]
+pub struct ClientCredentials {
+    config: ClientConfig,
+    fingerprint: Fingerprint,
+}
+
+/// A socket for sessions. Clones share it.
+#[derive(Clone)]
+pub struct SignallingEndpoint {
+    endpoint: Endpoint,
+    server: Option<Arc<Server>>,
+}
+
+/// A caller whose handshake has not begun; dropping it refuses the caller.
+pub struct IncomingSession {
+    incoming: Incoming,
+    handshake: Handshake,
+    fingerprint: Fingerprint,
+}
+
+/// An endpoint cannot be opened.
+#[derive(Debug, Error)]
+pub enum EndpointError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}; choose another address or port")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The socket cannot be used.
+    #[error("cannot use the socket: {0}; call this within a tokio runtime")]
+    Socket(io::Error),
+    /// TLS does not take the certificate.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+struct Server {
+    fingerprint: Fingerprint,
+    settings: SignallingSettings,
+    handshakes: Arc<AtomicUsize>,
+}
+
+impl Default for SignallingSettings {
+    /// Room for 20,000 sessions; 512 handshakes use about 16 MB while they last.
+    fn default() -> Self {
+        Self { sessions_max: 20_000, handshakes_max: 512 }
+    }
+}
+
+impl ClientCredentials {
+    /// Prepares a device's certificate and key for connecting.
+    ///
+    /// # Errors
+    /// `ConfigError` if TLS does not take them.
+    pub fn new(clock: &Clock, identity: &Identity) -> Result<Self, ConfigError> {
+        let config = quic::mutual_client_config(clock, identity, ALPN)?;
+        Ok(Self { config, fingerprint: identity.certificate().fingerprint })
+    }
+}
+
+impl SignallingEndpoint {
+    /// Opens an endpoint that only connects, for any number of devices.
+    ///
+    /// # Errors
+    /// `EndpointError::Bind` if the address cannot be used.
+    pub fn client(address: SocketAddr) -> Result<Self, EndpointError> {
+        let endpoint =
+            quic::bind(address).map_err(|source| EndpointError::Bind { address, source })?;
+        Ok(Self { endpoint, server: None })
+    }
+
+    /// Opens an endpoint that accepts sessions as `identity`, and can connect too.
+    ///
+    /// # Errors
+    /// `EndpointError` if the address cannot be used, or the certificate.
+    pub fn server(
+        address: SocketAddr,
+        clock: &Clock,
+        identity: &Identity,
+        settings: SignallingSettings,
+    ) -> Result<Self, EndpointError> {
+        Self::client(address)?.accepting(clock, identity, settings)
+    }
+
+    /// Uses a socket that the caller has tuned, for example with larger buffers; only connects.
+    ///
+    /// # Errors
+    /// `EndpointError::Socket` if tokio does not take it.
+    pub fn from_socket(socket: UdpSocket) -> Result<Self, EndpointError> {
+        let endpoint = quic::from_socket(socket).map_err(EndpointError::Socket)?;
+        Ok(Self { endpoint, server: None })
+    }
+
+    /// Makes this endpoint accept sessions as `identity`; later calls renew the certificate.
+    ///
+    /// # Errors
+    /// `EndpointError::Config` if TLS does not take the certificate.
+    pub fn accepting(
+        mut self,
+        clock: &Clock,
+        identity: &Identity,
+        settings: SignallingSettings,
+    ) -> Result<Self, EndpointError> {
+        let config = quic::mutual_server_config(clock, identity, ALPN)?;
+        self.endpoint.set_server_config(Some(config));
+        let fingerprint = identity.certificate().fingerprint;
+        self.server = Some(Arc::new(Server { fingerprint, settings, handshakes: Arc::default() }));
+        Ok(self)
+    }
+
+    /// Waits for the next caller; `None` once closed, or at once if this endpoint only connects.
+    ///
+    /// Callers over the limits are turned away in here. Cancelling loses nobody.
+    pub async fn accept(&self) -> Option<IncomingSession> {
+        let server = self.server.as_ref()?;
+        loop {
+            let incoming = self.endpoint.accept().await?;
+            if self.endpoint.open_connections() > server.settings.sessions_max {
+                tracing::warn!(peer = %incoming.remote_address(), "session over limit refused");
+                incoming.refuse();
+                continue;
+            }
+            let is_busy =
+                server.handshakes.load(Ordering::Relaxed) >= server.settings.handshakes_max;
+            if is_busy && incoming.may_retry() {
+                if let Err(error) = incoming.retry() {
+                    error.into_incoming().refuse();
+                }
+                continue;
+            }
+            let handshake = Handshake::begin(&server.handshakes);
+            return Some(IncomingSession { incoming, handshake, fingerprint: server.fingerprint });
+        }
+    }
+
+    /// Opens a session with the device `expected` at `address`.
+    ///
+    /// TLS lets a client finish before the server has seen its certificate, so a server's refusal
+    /// of it shows in the session's first request.
+    ///
+    /// # Errors
+    /// `LinkError` says whether nobody answers, or who refuses whom and why.
+    pub async fn connect(
+        &self,
+        credentials: &ClientCredentials,
+        address: SocketAddr,
+        expected: NodeId,
+    ) -> Result<Session, LinkError> {
+        let peer = Peer::Device(expected, address);
+        let (config, name) = (credentials.config.clone(), expected.dns_name());
+        let connection = quic::connect(&self.endpoint, config, address, &name, peer).await?;
+        let session = Session::new(connection, credentials.fingerprint, peer)?;
+        if session.peer().node != expected {
+            return Err(LinkError::PeerRefused { peer, why: quic::CertificateProblem::OtherName });
+        }
+        Ok(session)
+    }
+
+    /// Moves all sessions of this endpoint to another socket; peers follow by themselves.
+    ///
+    /// # Errors
+    /// The system's, if the socket cannot be used.
+    pub fn rebind(&self, socket: UdpSocket) -> io::Result<()> {
+        self.endpoint.rebind(socket)
+    }
+
+    /// Returns the address of the socket.
+    ///
+    /// # Errors
+    /// The system's, if the socket is gone.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// Closes all sessions, telling peers why, and lets `accept` return `None`.
+    pub fn close(&self, reason: &str) {
+        self.endpoint.close(0u32.into(), reason.as_bytes());
+    }
+
+    /// Waits until closed sessions have said good-bye.
+    pub async fn wait_idle(&self) {
+        self.endpoint.wait_idle().await;
+    }
+}
+
+impl IncomingSession {
+    /// Returns where the caller calls from.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.incoming.remote_address()
+    }
+
+    /// Completes the handshake, which verifies the caller's certificate. Run it in its own task.
+    ///
+    /// # Errors
+    /// `LinkError` says who refused whom and why.
+    pub async fn handshake(self) -> Result<Session, LinkError> {
+        let peer = Peer::Caller(self.incoming.remote_address());
+        let connection = self.incoming.await;
+        drop(self.handshake);
+        let connection = connection.map_err(|error| LinkError::handshake(peer, error))?;
+        Session::new(connection, self.fingerprint, peer)
+    }
+}
+
+impl fmt::Debug for SignallingEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignallingEndpoint({:?})", self.endpoint.local_addr())
+    }
+}
+
+/// Counts a handshake until it is dropped.
+struct Handshake(Arc<AtomicUsize>);
+
+impl Handshake {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

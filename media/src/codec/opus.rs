@@ -1,0 +1,259 @@
+//! Opus (RFC 6716) by libopus, with an encoder whose state can be copied.
+//!
+//! libopus documents that an encoder's or decoder's state is one block without pointers into
+//! itself and may be copied with memcpy. The usual wrapper hides that block, so this one stands on
+//! `opusic-sys` directly. This file is media's only home of `unsafe`.
+
+#![allow(unsafe_code)]
+
+use opusic_sys as sys;
+use sys::{OPUS_OK, OpusDecoder as RawDecoder, OpusEncoder as RawEncoder};
+
+use super::{
+    Codec, CodecError, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX,
+    PAYLOAD_SIZE_MAX, SAMPLE_RATE_HZ,
+};
+
+/// Makes Opus encoders and decoders: 48 kHz, mono, VoIP application, 20 ms.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opus;
+
+impl Codec for Opus {
+    type Encoder = OpusEncoder;
+    type Decoder = OpusDecoder;
+
+    fn encoder(&self, settings: EncoderSettings) -> OpusEncoder {
+        OpusEncoder::new(settings)
+    }
+
+    fn decoder(&self) -> OpusDecoder {
+        OpusDecoder::new()
+    }
+
+    fn payload_samples(&self, payload: &[u8]) -> Result<usize, CodecError> {
+        let length = i32::try_from(payload.len()).map_err(|_| CodecError::InvalidPacket)?;
+        if length == 0 {
+            return Err(CodecError::InvalidPacket);
+        }
+        // SAFETY: pointer and length describe `payload`; libopus reads no further than the length.
+        let samples = unsafe {
+            sys::opus_packet_get_nb_samples(payload.as_ptr(), length, SAMPLE_RATE_HZ.cast_signed())
+        };
+        match usize::try_from(samples) {
+            Ok(samples) if (1..=PACKET_SAMPLES_MAX).contains(&samples) => Ok(samples),
+            _ => Err(CodecError::InvalidPacket),
+        }
+    }
+}
+
+/// An Opus encoder: variable bitrate, voice, no in-band redundancy (that is RED's, per leg).
+pub struct OpusEncoder {
+    state: Box<[u128]>,
+}
+
+impl OpusEncoder {
+    /// Makes an encoder.
+    ///
+    /// # Panics
+    /// Only if libopus refuses constants that it documents as valid.
+    pub fn new(settings: EncoderSettings) -> Self {
+        // SAFETY: no arguments to get wrong.
+        let size = unsafe { sys::opus_encoder_get_size(CHANNELS) };
+        let mut encoder = Self { state: state_block(size) };
+        let rate = SAMPLE_RATE_HZ.cast_signed();
+        // SAFETY: the block is as large as libopus asked for and aligned for any type.
+        let status = unsafe {
+            sys::opus_encoder_init(encoder.raw(), rate, CHANNELS, sys::OPUS_APPLICATION_VOIP)
+        };
+        assert_eq!(status, OPUS_OK, "48 kHz mono VoIP is a valid Opus configuration");
+        encoder.control(sys::OPUS_SET_SIGNAL_REQUEST, sys::OPUS_SIGNAL_VOICE);
+        encoder.control(sys::OPUS_SET_VBR_REQUEST, 1);
+        encoder.control(sys::OPUS_SET_VBR_CONSTRAINT_REQUEST, 1);
+        encoder.control(sys::OPUS_SET_INBAND_FEC_REQUEST, 0);
+        encoder.control(sys::OPUS_SET_DTX_REQUEST, 0);
+        encoder.apply(settings);
+        encoder
+    }
+
+    /// Returns the encoder's look-ahead in samples: what it delays sound by.
+    pub fn lookahead_samples(&mut self) -> u32 {
+        let mut samples: i32 = 0;
+        // SAFETY: this request takes a pointer to an i32, which lives across the call.
+        unsafe {
+            sys::opus_encoder_ctl(self.raw(), sys::OPUS_GET_LOOKAHEAD_REQUEST, &raw mut samples);
+        }
+        samples.cast_unsigned()
+    }
+
+    fn control(&mut self, request: i32, value: i32) {
+        // SAFETY: every request passed here takes one i32 by value.
+        let status = unsafe { sys::opus_encoder_ctl(self.raw(), request, value) };
+        assert_eq!(status, OPUS_OK, "request {request} with {value} is documented as valid");
+    }
+
+    fn raw(&mut self) -> *mut RawEncoder {
+        self.state.as_mut_ptr().cast()
+    }
+}
+
+impl Encoder for OpusEncoder {
+    fn encode(&mut self, frame: &Frame, payload: &mut [u8]) -> Result<usize, CodecError> {
+        if payload.len() < PAYLOAD_SIZE_MAX {
+            let (available, needed) = (payload.len(), PAYLOAD_SIZE_MAX);
+            return Err(CodecError::BufferTooSmall { available, needed });
+        }
+        let (samples, room) = (FRAME_SAMPLES as i32, PAYLOAD_SIZE_MAX as i32);
+        // SAFETY: the frame holds `samples` samples and the payload `room` octets.
+        let length = unsafe {
+            sys::opus_encode_float(
+                self.raw(),
+                frame.as_ptr(),
+                samples,
+                payload.as_mut_ptr(),
+                room,
+            )
+        };
+        usize::try_from(length).map_err(|_| CodecError::Library(length))
+    }
+
+    fn copy_state_from(&mut self, other: &Self) {
+        self.state.copy_from_slice(&other.state);
+    }
+
+    fn reset(&mut self) {
+        // SAFETY: this request takes no argument.
+        unsafe { sys::opus_encoder_ctl(self.raw(), sys::OPUS_RESET_STATE) };
+    }
+
+    fn apply(&mut self, settings: EncoderSettings) {
+        let bitrate = settings.bitrate.clamp(BITRATE_MIN, BITRATE_MAX).cast_signed();
+        self.control(sys::OPUS_SET_BITRATE_REQUEST, bitrate);
+        self.control(sys::OPUS_SET_COMPLEXITY_REQUEST, i32::from(settings.complexity.min(10)));
+    }
+}
+
+/// An Opus decoder to mono 48 kHz, whatever the sender's bandwidth or channels.
+pub struct OpusDecoder {
+    state: Box<[u128]>,
+}
+
+impl OpusDecoder {
+    /// Makes a decoder.
+    ///
+    /// # Panics
+    /// Only if libopus refuses constants that it documents as valid.
+    pub fn new() -> Self {
+        // SAFETY: no arguments to get wrong.
+        let size = unsafe { sys::opus_decoder_get_size(CHANNELS) };
+        let mut decoder = Self { state: state_block(size) };
+        // SAFETY: the block is as large as libopus asked for and aligned for any type.
+        let status = unsafe {
+            sys::opus_decoder_init(decoder.raw(), SAMPLE_RATE_HZ.cast_signed(), CHANNELS)
+        };
+        assert_eq!(status, OPUS_OK, "48 kHz mono is a valid Opus configuration");
+        decoder
+    }
+
+    fn raw(&mut self) -> *mut RawDecoder {
+        self.state.as_mut_ptr().cast()
+    }
+}
+
+impl Default for OpusDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder for OpusDecoder {
+    fn decode(&mut self, payload: Option<&[u8]>, pcm: &mut [f32]) -> Result<usize, CodecError> {
+        let room = i32::try_from(pcm.len()).unwrap_or(i32::MAX);
+        let (pointer, length) = match payload {
+            Some([]) => return Err(CodecError::InvalidPacket),
+            Some(payload) => {
+                let length = i32::try_from(payload.len()).map_err(|_| CodecError::InvalidPacket)?;
+                (payload.as_ptr(), length)
+            }
+            None => (std::ptr::null(), 0),
+        };
+        // SAFETY: pointer and length describe the payload, or ask for concealment; `room` is the
+        // number of samples that `pcm` holds.
+        let samples = unsafe {
+            sys::opus_decode_float(self.raw(), pointer, length, pcm.as_mut_ptr(), room, 0)
+        };
+        usize::try_from(samples).map_err(|_| CodecError::InvalidPacket)
+    }
+
+    fn reset(&mut self) {
+        // SAFETY: this request takes no argument.
+        unsafe { sys::opus_decoder_ctl(self.raw(), sys::OPUS_RESET_STATE) };
+    }
+}
+
+fn state_block(size: i32) -> Box<[u128]> {
+    let size = usize::try_from(size).unwrap_or(0);
+    vec![0; size.div_ceil(size_of::<u128>())].into_boxed_slice()
+}
+
+const CHANNELS: i32 = 1;
+
+/// Lowest bitrate that libopus accepts, in bit/s.
+const BITRATE_MIN: u32 = 6_000;
+
+/// Highest useful bitrate for mono speech, in bit/s; keeps a 20 ms payload under 500 octets.
+const BITRATE_MAX: u32 = 192_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: EncoderSettings = EncoderSettings { bitrate: 32_000, complexity: 5 };
+
+    fn tone(frame: usize) -> Frame {
+        std::array::from_fn(|i| 0.3 * (((frame * FRAME_SAMPLES + i) as f32) * 0.0576).sin())
+    }
+
+    #[test]
+    fn copied_encoder_continues_bit_exactly() {
+        let mut original = OpusEncoder::new(SETTINGS);
+        let mut copy = OpusEncoder::new(SETTINGS);
+        let (mut a, mut b) = ([0; PAYLOAD_SIZE_MAX], [0; PAYLOAD_SIZE_MAX]);
+        for frame in 0..20 {
+            original.encode(&tone(frame), &mut a).unwrap();
+        }
+        copy.copy_state_from(&original);
+        for frame in 20..40 {
+            let length_a = original.encode(&tone(frame), &mut a).unwrap();
+            let length_b = copy.encode(&tone(frame), &mut b).unwrap();
+            assert_eq!(a[..length_a], b[..length_b]);
+        }
+    }
+
+    #[test]
+    fn decoded_tone_keeps_its_level() {
+        let (mut encoder, mut decoder) = (OpusEncoder::new(SETTINGS), OpusDecoder::new());
+        let (mut payload, mut pcm) = ([0; PAYLOAD_SIZE_MAX], [0.0; PACKET_SAMPLES_MAX]);
+        let mut energy = 0.0;
+        for frame in 0..50 {
+            let length = encoder.encode(&tone(frame), &mut payload).unwrap();
+            assert_eq!(Opus.payload_samples(&payload[..length]), Ok(FRAME_SAMPLES));
+            assert_eq!(decoder.decode(Some(&payload[..length]), &mut pcm), Ok(FRAME_SAMPLES));
+            energy = pcm[..FRAME_SAMPLES].iter().map(|s| s * s).sum::<f32>();
+        }
+        let rms = (energy / FRAME_SAMPLES as f32).sqrt();
+        assert!((rms - 0.3 / 2f32.sqrt()).abs() < 0.02, "rms {rms}");
+    }
+
+    #[test]
+    fn refused_payloads_are_errors() {
+        let mut pcm = [0.0; PACKET_SAMPLES_MAX];
+        assert_eq!(OpusDecoder::new().decode(Some(&[]), &mut pcm), Err(CodecError::InvalidPacket));
+        assert_eq!(Opus.payload_samples(&[]), Err(CodecError::InvalidPacket));
+        assert_eq!(Opus.payload_samples(&[0xff, 0xff]), Err(CodecError::InvalidPacket));
+    }
+
+    #[test]
+    fn lookahead_is_six_and_a_half_milliseconds() {
+        assert_eq!(OpusEncoder::new(SETTINGS).lookahead_samples(), 312);
+    }
+}

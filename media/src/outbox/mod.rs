@@ -1,0 +1,286 @@
+//! What an engine wants sent: one body to many legs, each with its own header.
+//!
+//! Engines fill it; the shard drains it, sealing each packet straight into a send slot. A packet
+//! that is due later waits here: its body is copied into a bounded slab, shared by all the legs
+//! that it goes to. Neither keys nor addresses are known here.
+
+mod deferred;
+
+use deferred::Deferred;
+
+use crate::extension::{ElementWriter, LevelDbov, MixerLevels};
+use crate::leg::{LegId, Ssrc};
+use crate::rtp::{RtpHeader, write_csrcs};
+use crate::time::Instant;
+use crate::transmit::DATAGRAM_SIZE_MAX;
+
+/// What follows a packet's twelve fixed octets: CSRC list, header extension, payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    /// Sources in the CSRC list, at most 15.
+    pub csrc_count: u8,
+    /// Whether a header extension block follows the CSRC list.
+    pub has_extension: bool,
+    /// The octets themselves.
+    pub bytes: &'a [u8],
+}
+
+/// Names a body until the outbox is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyId(u32);
+
+/// Packets on their way from an engine to a shard. Bounded; counts what it refuses.
+pub struct Outbox {
+    limits: OutboxLimits,
+    bytes: Vec<u8>,
+    bodies: Vec<StoredBody>,
+    packets: Vec<OutPacket>,
+    deferred: Deferred,
+    refused: u64,
+}
+
+/// How much an outbox holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxLimits {
+    /// Bodies between two drains.
+    pub bodies_max: usize,
+    /// Packets between two drains, and again as many deferred.
+    pub packets_max: usize,
+    /// Deferred bodies.
+    pub deferred_bodies_max: usize,
+}
+
+#[derive(Clone, Copy)]
+struct StoredBody {
+    csrc_count: u8,
+    has_extension: bool,
+    start: usize,
+    end: usize,
+}
+
+#[derive(Clone, Copy)]
+struct OutPacket {
+    leg: LegId,
+    header: RtpHeader,
+    body: u32,
+    due: Instant,
+}
+
+impl Outbox {
+    /// Makes an empty outbox and takes all the memory it will ever use.
+    pub fn new(limits: OutboxLimits) -> Self {
+        Self {
+            limits,
+            bytes: Vec::with_capacity(limits.bodies_max * DATAGRAM_SIZE_MAX),
+            bodies: Vec::with_capacity(limits.bodies_max),
+            packets: Vec::with_capacity(limits.packets_max),
+            deferred: Deferred::new(limits),
+            refused: 0,
+        }
+    }
+
+    /// Stores a body: the sources in it with their levels, and the payload.
+    ///
+    /// `levels` are the RFC 6465 levels of `csrcs`, in the same order; without sources there is
+    /// neither list nor extension. Returns `None`, and counts, if the outbox is full or the body
+    /// larger than a datagram.
+    pub fn store(
+        &mut self,
+        csrcs: &[Ssrc],
+        levels: &[LevelDbov],
+        payload: &[u8],
+    ) -> Option<BodyId> {
+        let mut prefix = [0; PREFIX_SIZE_MAX];
+        let list = write_csrcs(csrcs, &mut prefix);
+        let mut end = list;
+        if !levels.is_empty() {
+            let Ok(mut writer) = ElementWriter::new(&mut prefix[list..]) else {
+                return self.refuse();
+            };
+            if MixerLevels::write(levels, &mut writer).is_err() {
+                return self.refuse();
+            }
+            end += writer.finish();
+        }
+        let csrc_count = (list / size_of::<Ssrc>()) as u8;
+        self.store_bytes(csrc_count, end > list, &[&prefix[..end], payload])
+    }
+
+    /// Stores a body given as pieces, as a bridge does that passes a payload on unchanged.
+    pub fn store_bytes(
+        &mut self,
+        csrc_count: u8,
+        has_extension: bool,
+        pieces: &[&[u8]],
+    ) -> Option<BodyId> {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if self.bodies.len() == self.limits.bodies_max || length > BODY_SIZE_MAX {
+            return self.refuse();
+        }
+        let start = self.bytes.len();
+        for piece in pieces {
+            self.bytes.extend_from_slice(piece);
+        }
+        let end = self.bytes.len();
+        self.bodies.push(StoredBody { csrc_count, has_extension, start, end });
+        Some(BodyId(self.bodies.len() as u32 - 1))
+    }
+
+    /// Queues one packet: `body` with `header`, to `leg`, not before `due`.
+    pub fn send(&mut self, leg: LegId, header: RtpHeader, body: BodyId, due: Instant) {
+        if self.packets.len() == self.limits.packets_max {
+            self.refused += 1;
+            return;
+        }
+        self.packets.push(OutPacket { leg, header, body: body.0, due });
+    }
+
+    /// Gives out every packet due at `now`, in the order queued, earlier deferred ones first, and
+    /// keeps the others.
+    pub fn drain(&mut self, now: Instant, mut take: impl FnMut(LegId, RtpHeader, Body<'_>)) {
+        self.deferred.drain(now, &mut take);
+        let mut copied: Option<(u32, Option<usize>)> = None;
+        for packet in &self.packets {
+            let stored = self.bodies[packet.body as usize];
+            let bytes = &self.bytes[stored.start..stored.end];
+            let StoredBody { csrc_count, has_extension, .. } = stored;
+            let body = Body { csrc_count, has_extension, bytes };
+            if packet.due <= now {
+                take(packet.leg, packet.header, body);
+                continue;
+            }
+            let slot = match copied {
+                Some((id, slot)) if id == packet.body => slot,
+                _ => self.deferred.copy(&body),
+            };
+            copied = Some((packet.body, slot));
+            let kept = slot.is_some_and(|slot| self.deferred.push(packet, slot));
+            self.refused += u64::from(!kept);
+        }
+        self.deferred.release_unused();
+        self.packets.clear();
+        self.bodies.clear();
+        self.bytes.clear();
+    }
+
+    /// Returns when the next deferred packet is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deferred.poll_timeout()
+    }
+
+    /// Returns the number of packets queued since the last drain.
+    pub fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Returns true if nothing was queued since the last drain.
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Returns how many bodies and packets were refused because a limit was reached.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn refuse(&mut self) -> Option<BodyId> {
+        self.refused += 1;
+        None
+    }
+}
+
+/// A full CSRC list and a block of levels for it: 60 + 4 + 16 octets, with room for padding.
+const PREFIX_SIZE_MAX: usize = 96;
+
+/// A datagram without the fixed header and the largest SRTP authentication tag.
+const BODY_SIZE_MAX: usize = DATAGRAM_SIZE_MAX - 12 - 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::{PayloadType, RtpTimestamp, SequenceNumber};
+
+    const LIMITS: OutboxLimits =
+        OutboxLimits { bodies_max: 4, packets_max: 8, deferred_bodies_max: 2 };
+    const SOON: Instant = Instant::from_millis(10);
+
+    fn leg(index: u16) -> LegId {
+        LegId { shard: 0, index, generation: 1 }
+    }
+
+    fn header(sequence: u16) -> RtpHeader {
+        RtpHeader {
+            marker: false,
+            payload_type: PayloadType(111),
+            sequence_number: SequenceNumber(sequence),
+            timestamp: RtpTimestamp(0),
+            ssrc: Ssrc(7),
+        }
+    }
+
+    fn drained(outbox: &mut Outbox, now: Instant) -> Vec<(u16, Vec<u8>)> {
+        let mut all = Vec::new();
+        outbox.drain(now, |leg, _, body| all.push((leg.index, body.bytes.to_vec())));
+        all
+    }
+
+    #[test]
+    fn one_body_goes_to_many_legs() {
+        let mut outbox = Outbox::new(LIMITS);
+        let body = outbox.store(&[], &[], b"voice").unwrap();
+        for index in 0..3 {
+            outbox.send(leg(index), header(index), body, Instant::ZERO);
+        }
+        let all = drained(&mut outbox, Instant::ZERO);
+        assert_eq!(all.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(all.iter().all(|(_, bytes)| bytes == b"voice"));
+        assert!(drained(&mut outbox, SOON).is_empty());
+    }
+
+    #[test]
+    fn sources_and_levels_come_before_the_payload() {
+        let mut outbox = Outbox::new(LIMITS);
+        let body = outbox.store(&[Ssrc(1), Ssrc(2)], &[LevelDbov(20), LevelDbov(30)], b"x");
+        outbox.send(leg(0), header(0), body.unwrap(), Instant::ZERO);
+        let mut seen = false;
+        outbox.drain(Instant::ZERO, |_, _, body| {
+            seen = true;
+            assert_eq!((body.csrc_count, body.has_extension), (2, true));
+            assert_eq!(body.bytes[..8], [0, 0, 0, 1, 0, 0, 0, 2]);
+            assert_eq!(body.bytes[8..12], [0xbe, 0xde, 0, 1]);
+            assert_eq!(body.bytes[12..], [0x21, 20, 30, 0, b'x']);
+        });
+        assert!(seen);
+    }
+
+    #[test]
+    fn deferred_packet_waits_until_due_and_keeps_its_body() {
+        let mut outbox = Outbox::new(LIMITS);
+        let body = outbox.store(&[], &[], b"later").unwrap();
+        outbox.send(leg(0), header(0), body, SOON);
+        outbox.send(leg(1), header(1), body, SOON);
+        assert!(drained(&mut outbox, Instant::ZERO).is_empty());
+        assert_eq!(outbox.poll_timeout(), Some(SOON));
+        outbox.store(&[], &[], b"other").unwrap();
+        let all = drained(&mut outbox, SOON);
+        assert_eq!(all, [(0, b"later".to_vec()), (1, b"later".to_vec())]);
+        assert_eq!(outbox.poll_timeout(), None);
+    }
+
+    #[test]
+    fn every_limit_refuses_and_counts() {
+        let mut outbox = Outbox::new(LIMITS);
+        let bodies: Vec<_> = (0..6).map(|_| outbox.store(&[], &[], b"b")).collect();
+        assert_eq!(bodies.iter().flatten().count(), 4);
+        assert_eq!(outbox.refused(), 2);
+        for index in 0..10 {
+            outbox.send(leg(index), header(index), bodies[usize::from(index) % 4].unwrap(), SOON);
+        }
+        assert_eq!((outbox.len(), outbox.refused()), (8, 4));
+        drained(&mut outbox, Instant::ZERO);
+        assert_eq!(outbox.refused(), 10, "only two bodies fit the deferred slab");
+        assert_eq!(drained(&mut outbox, SOON).len(), 2);
+        let body = outbox.store(&[], &[], &[0; DATAGRAM_SIZE_MAX]);
+        assert_eq!(body, None, "larger than a datagram");
+    }
+}

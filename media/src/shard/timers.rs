@@ -1,0 +1,129 @@
+//! When which conference wants its tick, and when reports are due.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::{ConferenceKey, REPORT_INTERVAL, REPORT_TURNS};
+use crate::time::Instant;
+
+/// Deadlines of conferences, and the turn of reports.
+pub(super) struct Timers {
+    queue: BinaryHeap<Reverse<(Instant, ConferenceKey)>>,
+    /// Each conference's deadline; an entry of the queue that differs from it is stale.
+    deadlines: Vec<Option<Instant>>,
+    reports_at: Option<Instant>,
+    turn: usize,
+}
+
+impl Timers {
+    pub(super) fn new(conferences_max: usize) -> Self {
+        Self {
+            queue: BinaryHeap::with_capacity(conferences_max.min(PREALLOCATED_MAX)),
+            deadlines: Vec::new(),
+            reports_at: None,
+            turn: 0,
+        }
+    }
+
+    /// Sets a conference's deadline, or none.
+    pub(super) fn set(&mut self, key: ConferenceKey, deadline: Option<Instant>) {
+        let index = key.0 as usize;
+        if index >= self.deadlines.len() {
+            self.deadlines.resize(index + 1, None);
+        }
+        if self.deadlines[index] == deadline {
+            return;
+        }
+        self.deadlines[index] = deadline;
+        if let Some(deadline) = deadline {
+            self.queue.push(Reverse((deadline, key)));
+        }
+        self.drop_stale();
+    }
+
+    pub(super) fn cancel(&mut self, key: ConferenceKey) {
+        self.set(key, None);
+    }
+
+    /// Gives out the next conference that is due, and forgets its deadline.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<ConferenceKey> {
+        self.drop_stale();
+        let Reverse((deadline, key)) = *self.queue.peek()?;
+        if deadline > now {
+            return None;
+        }
+        self.queue.pop();
+        self.deadlines[key.0 as usize] = None;
+        Some(key)
+    }
+
+    /// Begins to send reports, if nothing did before.
+    pub(super) fn start_reports(&mut self, now: Instant) {
+        self.reports_at.get_or_insert(now + REPORT_INTERVAL / REPORT_TURNS as u32);
+    }
+
+    /// Ends reports: there is no leg.
+    pub(super) fn stop_reports(&mut self) {
+        self.reports_at = None;
+    }
+
+    /// Gives out the turn that is due, if one is.
+    pub(super) fn pop_reports(&mut self, now: Instant) -> Option<usize> {
+        let due = self.reports_at.filter(|due| *due <= now)?;
+        let step = REPORT_INTERVAL / REPORT_TURNS as u32;
+        // After a stall, turns are passed over rather than made up for in a burst.
+        self.reports_at = Some((due + step).max(now));
+        self.turn = (self.turn + 1) % REPORT_TURNS;
+        Some(self.turn)
+    }
+
+    /// Returns the next deadline of all.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let conference = self.queue.peek().map(|Reverse((deadline, _))| *deadline);
+        [conference, self.reports_at].into_iter().flatten().min()
+    }
+
+    fn drop_stale(&mut self) {
+        while let Some(Reverse((deadline, key))) = self.queue.peek()
+            && self.deadlines[key.0 as usize] != Some(*deadline)
+        {
+            self.queue.pop();
+        }
+    }
+}
+
+/// Deadlines for which memory is taken at once.
+const PREALLOCATED_MAX: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    #[test]
+    fn moved_deadline_fires_once() {
+        let mut timers = Timers::new(4);
+        timers.set(ConferenceKey(1), Some(at(10)));
+        timers.set(ConferenceKey(1), Some(at(20)));
+        timers.set(ConferenceKey(0), Some(at(15)));
+        assert_eq!(timers.next(), Some(at(15)));
+        assert_eq!(timers.pop_due(at(30)), Some(ConferenceKey(0)));
+        assert_eq!(timers.pop_due(at(30)), Some(ConferenceKey(1)));
+        assert_eq!(timers.pop_due(at(30)), None);
+    }
+
+    #[test]
+    fn each_leg_has_its_turn_once_in_an_interval() {
+        let mut timers = Timers::new(4);
+        timers.start_reports(at(0));
+        let mut turns = Vec::new();
+        for ms in 0..=5_000 {
+            turns.extend(timers.pop_reports(at(ms)));
+        }
+        turns.sort_unstable();
+        assert_eq!(turns, (0..REPORT_TURNS).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,113 @@
+//! One derived key at work: seals and opens packets whose index is known.
+//!
+//! Keeps no counters: that no nonce repeats is the sender's care. Source: RFC 7714.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::digest;
+use zeroize::Zeroizing;
+
+use crate::leg::Ssrc;
+use crate::srtp::PacketIndex;
+use crate::srtp::derivation::{Label, derive};
+use crate::srtp::master_key::MasterKey;
+
+/// The session key and salt of RTP or of RTCP.
+pub(super) struct SessionKey {
+    key: LessSafeKey,
+    salt: Zeroizing<[u8; SALT_LEN]>,
+    hash: u64,
+}
+
+/// The authentication tag does not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TagMismatch;
+
+impl SessionKey {
+    /// Derives the key for RTP.
+    pub fn rtp(master: &MasterKey) -> Self {
+        Self::derived(master, Label::RtpKey, Label::RtpSalt)
+    }
+
+    /// Derives the key for RTCP.
+    pub fn rtcp(master: &MasterKey) -> Self {
+        Self::derived(master, Label::RtcpKey, Label::RtcpSalt)
+    }
+
+    fn derived(master: &MasterKey, key_label: Label, salt_label: Label) -> Self {
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        let mut salt = Zeroizing::new([0; SALT_LEN]);
+        derive(master, key_label, key.as_mut());
+        derive(master, salt_label, salt.as_mut());
+        Self::new(&key, salt)
+    }
+
+    /// Takes a session key as it is; outside derivation only test vectors do so.
+    pub(super) fn new(key: &[u8; KEY_LEN], salt: Zeroizing<[u8; SALT_LEN]>) -> Self {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(key);
+        hash.update(salt.as_ref());
+        let hash = hash.finish();
+        let (first, _) = hash.as_ref().split_first_chunk().expect("SHA-256 has 32 octets");
+        let unbound = UnboundKey::new(&AES_128_GCM, key).expect("AES-128-GCM takes 16 octets");
+        Self { key: LessSafeKey::new(unbound), salt, hash: u64::from_be_bytes(*first) }
+    }
+
+    /// Encrypts `plain` in place and writes the tag after it, into `tag`.
+    pub fn seal(&self, nonce: Nonce, aad: &[u8], plain: &mut [u8], tag: &mut [u8]) {
+        let sealed = self
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), plain)
+            .expect("a datagram is far below AES-GCM's limit of 2^36 octets");
+        tag.copy_from_slice(sealed.as_ref());
+    }
+
+    /// Decrypts cipher text and tag in place; the plain text is as much shorter as the tag.
+    ///
+    /// # Errors
+    /// `TagMismatch`; the cipher text is then spoilt.
+    pub fn open(&self, nonce: Nonce, aad: &[u8], sealed: &mut [u8]) -> Result<(), TagMismatch> {
+        let opened = self.key.open_in_place(nonce, Aad::from(aad), sealed);
+        opened.map(drop).map_err(|_| TagMismatch)
+    }
+
+    /// Returns the nonce of an SRTP packet. Source: RFC 7714 section 8.1.
+    pub fn rtp_nonce(&self, ssrc: Ssrc, index: PacketIndex) -> Nonce {
+        let index = index.0.to_be_bytes();
+        self.nonce(ssrc, [index[2], index[3], index[4], index[5], index[6], index[7]])
+    }
+
+    /// Returns the nonce of an SRTCP packet. Source: RFC 7714 section 9.1.
+    pub fn rtcp_nonce(&self, ssrc: Ssrc, index: PacketIndex) -> Nonce {
+        let [a, b, c, d] = (index.0 as u32).to_be_bytes();
+        self.nonce(ssrc, [0, 0, a, b, c, d])
+    }
+
+    /// Returns the first eight octets of SHA-256 over key and salt, which name the key in a tap.
+    pub const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    fn nonce(&self, ssrc: Ssrc, index: [u8; 6]) -> Nonce {
+        let mut nonce = [0; SALT_LEN];
+        nonce[2..6].copy_from_slice(&ssrc.0.to_be_bytes());
+        nonce[6..].copy_from_slice(&index);
+        for (octet, salt) in nonce.iter_mut().zip(self.salt.iter()) {
+            *octet ^= salt;
+        }
+        Nonce::assume_unique_for_key(nonce)
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionKey").finish_non_exhaustive()
+    }
+}
+
+/// Octets of an AES-128 session key. Source: RFC 7714 section 12.
+const KEY_LEN: usize = 16;
+
+/// Octets of session salt and of nonce. Source: RFC 7714 section 12.
+const SALT_LEN: usize = 12;

@@ -1,0 +1,51 @@
+//! The few streams that share one master key.
+
+use thiserror::Error;
+
+use crate::leg::Ssrc;
+
+/// Most streams under one master key. Chosen: a bridge's slots on one leg, with room.
+pub const STREAMS_MAX: usize = 8;
+
+/// Why a list of streams was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum StreamsError {
+    /// More than `STREAMS_MAX`.
+    #[error("{0} streams under one master key where {STREAMS_MAX} are allowed")]
+    TooMany(usize),
+    /// The same stream twice: its nonces would repeat.
+    #[error("stream {0} is listed twice under one master key")]
+    Repeated(Ssrc),
+}
+
+/// The state of each stream, in a list that never grows.
+#[derive(Debug)]
+pub(super) struct Streams<T>(Box<[(Ssrc, T)]>);
+
+impl<T: Default> Streams<T> {
+    /// Makes fresh state for each stream.
+    ///
+    /// # Errors
+    /// `TooMany` or `Repeated`, as the list breaks those rules.
+    pub fn new(ssrcs: &[Ssrc]) -> Result<Self, StreamsError> {
+        if ssrcs.len() > STREAMS_MAX {
+            return Err(StreamsError::TooMany(ssrcs.len()));
+        }
+        for (index, ssrc) in ssrcs.iter().enumerate() {
+            if ssrcs[..index].contains(ssrc) {
+                return Err(StreamsError::Repeated(*ssrc));
+            }
+        }
+        Ok(Self(ssrcs.iter().map(|ssrc| (*ssrc, T::default())).collect()))
+    }
+
+    /// Returns a stream's state, for change.
+    pub fn stream_mut(&mut self, ssrc: Ssrc) -> Option<&mut T> {
+        self.0.iter_mut().find(|(own, _)| *own == ssrc).map(|(_, state)| state)
+    }
+
+    /// Returns a stream's state.
+    pub fn stream(&self, ssrc: Ssrc) -> Option<&T> {
+        self.0.iter().find(|(own, _)| *own == ssrc).map(|(_, state)| state)
+    }
+}

@@ -1,0 +1,85 @@
+//! What a mixer did, for reports and metrics.
+
+/// How many ticks had how many of something; the last bucket holds all above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TickHistogram([u64; BUCKETS]);
+
+impl Default for TickHistogram {
+    fn default() -> Self {
+        Self([0; BUCKETS])
+    }
+}
+
+impl TickHistogram {
+    /// Counts a tick with `value`.
+    pub(crate) fn count(&mut self, value: u32) {
+        self.0[(value as usize).min(BUCKETS - 1)] += 1;
+    }
+
+    /// Returns the median value, or 0 without ticks.
+    pub fn median(&self) -> u32 {
+        let half = self.0.iter().sum::<u64>().div_ceil(2);
+        let mut seen = 0;
+        for (value, count) in self.0.iter().enumerate() {
+            seen += count;
+            if seen >= half.max(1) {
+                return value as u32;
+            }
+        }
+        0
+    }
+
+    /// Adds another histogram to this one.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// Counts of one conference's mixing, since it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MixerCounters {
+    /// Ticks of 20 ms in which anything was decoded or encoded.
+    pub ticks: u64,
+    /// Ticks with more encodes than ranked talkers, those just leaving, and one.
+    pub ticks_over_encode_bound: u64,
+    /// Ticks with more decodes than open squelches and four.
+    pub ticks_over_decode_bound: u64,
+    /// Calls of an encoder.
+    pub encodes: u64,
+    /// Calls of a decoder, concealments included.
+    pub decodes: u64,
+    /// Of those, concealments.
+    pub concealments: u64,
+    /// Payloads that the codec refused.
+    pub undecodable: u64,
+    /// Encodes in each tick.
+    pub encodes_per_tick: TickHistogram,
+    /// Decodes in each tick.
+    pub decodes_per_tick: TickHistogram,
+    /// Legs blocked because decoding contradicted their level.
+    pub false_claims: u64,
+    /// Talkers or encodes that a pool's limit refused.
+    pub pool_exhausted: u64,
+}
+
+impl MixerCounters {
+    /// Adds another conference's counts to these.
+    pub fn add(&mut self, other: &Self) {
+        self.ticks += other.ticks;
+        self.ticks_over_encode_bound += other.ticks_over_encode_bound;
+        self.ticks_over_decode_bound += other.ticks_over_decode_bound;
+        self.encodes += other.encodes;
+        self.decodes += other.decodes;
+        self.concealments += other.concealments;
+        self.undecodable += other.undecodable;
+        self.encodes_per_tick.add(&other.encodes_per_tick);
+        self.decodes_per_tick.add(&other.decodes_per_tick);
+        self.false_claims += other.false_claims;
+        self.pool_exhausted += other.pool_exhausted;
+    }
+}
+
+/// More decodes or encodes than any tick can have: 16 candidates, 12 talkers, some leaving.
+const BUCKETS: usize = 64;

@@ -1,0 +1,102 @@
+//! Talkers and encoders that wait for use, shared by all conferences of a shard.
+
+use sabha_media::codec::{Codec, EncoderSettings, FRAME_SAMPLES, Frame, PAYLOAD_SIZE_MAX};
+use sabha_media::jitter_buffer::JitterSettings;
+
+use crate::lookback::LookbackStore;
+use crate::talker::Talker;
+
+/// How much a shard's mixers may take together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResourceLimits {
+    /// Talkers that are decoded at once. Each takes about 100 KiB.
+    pub talkers_max: usize,
+    /// Encoders at once, shared and personal. Each takes about 45 KiB.
+    pub encoders_max: usize,
+    /// Squelched packets that are kept. Each takes 1.3 KiB.
+    pub kept_max: usize,
+}
+
+impl Default for ResourceLimits {
+    /// Some 70 times what one core can decode and encode in real time; 64 MiB of kept packets.
+    fn default() -> Self {
+        Self { talkers_max: 4_096, encoders_max: 8_192, kept_max: 49_152 }
+    }
+}
+
+/// What all mixers of a shard share: codecs, buffers, kept packets, and a tick's scratch memory.
+pub struct MixerResources<C: Codec> {
+    pub(crate) codec: C,
+    pub(crate) talkers: Pool<Box<Talker<C>>>,
+    pub(crate) encoders: Pool<C::Encoder>,
+    pub(crate) kept: LookbackStore,
+    pub(crate) scratch: Box<Scratch>,
+}
+
+/// Memory that only one tick uses.
+pub(crate) struct Scratch {
+    /// The full sum first, then one mix for each personal encode.
+    pub(crate) mixes: Vec<Frame>,
+    pub(crate) payload: [u8; PAYLOAD_SIZE_MAX],
+}
+
+impl<C: Codec> MixerResources<C> {
+    /// Makes empty pools; they grow with use, to `limits`, and never shrink.
+    pub fn new(codec: C, limits: ResourceLimits) -> Self {
+        Self {
+            codec,
+            talkers: Pool::new(limits.talkers_max),
+            encoders: Pool::new(limits.encoders_max),
+            kept: LookbackStore::new(limits.kept_max),
+            scratch: Box::new(Scratch {
+                mixes: Vec::with_capacity(MIXES_MAX),
+                payload: [0; PAYLOAD_SIZE_MAX],
+            }),
+        }
+    }
+
+    pub(crate) fn take_talker(&mut self, jitter: JitterSettings) -> Option<Box<Talker<C>>> {
+        let codec = &self.codec;
+        self.talkers.take(|| Box::new(Talker::new(codec, jitter)))
+    }
+
+    pub(crate) fn take_encoder(&mut self, settings: EncoderSettings) -> Option<C::Encoder> {
+        let codec = &self.codec;
+        self.encoders.take(|| codec.encoder(settings))
+    }
+}
+
+/// A bounded stock of things that are costly to make.
+pub(crate) struct Pool<T> {
+    idle: Vec<T>,
+    made: usize,
+    made_max: usize,
+}
+
+impl<T> Pool<T> {
+    fn new(made_max: usize) -> Self {
+        Self { idle: Vec::new(), made: 0, made_max }
+    }
+
+    fn take(&mut self, make: impl FnOnce() -> T) -> Option<T> {
+        if let Some(idle) = self.idle.pop() {
+            return Some(idle);
+        }
+        if self.made == self.made_max {
+            return None;
+        }
+        self.made += 1;
+        self.idle.reserve(self.made);
+        Some(make())
+    }
+
+    pub(crate) fn put_back(&mut self, value: T) {
+        self.idle.push(value);
+    }
+}
+
+/// The sum, and a personal mix for each talker and each who just was one.
+const MIXES_MAX: usize = 64;
+
+/// An empty mix.
+pub(crate) const SILENCE: Frame = [0.0; FRAME_SAMPLES];

@@ -1,0 +1,64 @@
+//! sendmmsg of a batch.
+
+use std::io;
+
+use super::address::RawAddr;
+use super::check;
+use super::socket::MediaSocket;
+use crate::batch::{DATAGRAMS_MAX, SendBatch};
+
+/// Memory for the headers of one batch.
+pub(crate) struct SendHeaders {
+    names: Box<[RawAddr]>,
+    iovecs: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+impl SendHeaders {
+    /// Makes headers for a full batch; this is its only allocation.
+    pub(crate) fn new() -> Self {
+        let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        // SAFETY: mmsghdr is integers and pointers, for which all-zero is a value.
+        let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        Self {
+            names: vec![RawAddr::empty(); DATAGRAMS_MAX].into_boxed_slice(),
+            iovecs: vec![iovec; DATAGRAMS_MAX].into_boxed_slice(),
+            headers: vec![header; DATAGRAMS_MAX].into_boxed_slice(),
+        }
+    }
+
+    /// Offers the datagrams from `first` on to the kernel; returns how many it took.
+    ///
+    /// # Errors
+    /// The kernel's answer to the datagram at `first`; none was taken.
+    pub(crate) fn send(
+        &mut self,
+        socket: &MediaSocket,
+        batch: &SendBatch,
+        first: usize,
+    ) -> io::Result<usize> {
+        let count = batch.len().saturating_sub(first);
+        self.point_headers(batch, first, count);
+        let vlen = libc::c_uint::try_from(count).expect("a batch is small");
+        // SAFETY: `point_headers` has just pointed the first `count` headers at memory of `self`
+        // and `batch`, which both outlive the call; the kernel only reads names and payloads.
+        let sent = check(unsafe {
+            libc::sendmmsg(socket.raw_fd(), self.headers.as_mut_ptr(), vlen, libc::MSG_DONTWAIT)
+        })?;
+        Ok(usize::try_from(sent).expect("checked not to be negative"))
+    }
+
+    fn point_headers(&mut self, batch: &SendBatch, first: usize, count: usize) {
+        for place in 0..count {
+            let (to, bytes) = batch.datagram(first + place);
+            let iovec = &mut self.iovecs[place];
+            iovec.iov_base = bytes.as_ptr().cast_mut().cast();
+            iovec.iov_len = bytes.len();
+            let header = &mut self.headers[place].msg_hdr;
+            header.msg_namelen = self.names[place].store(to);
+            header.msg_name = self.names[place].as_mut_ptr().cast();
+            header.msg_iov = &raw mut *iovec;
+            header.msg_iovlen = 1;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! An endpoint that tells the test what happens to it, and does what the test orders.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::time::Duration;
+
+use sabha_media::time::Instant;
+use sabha_media::transmit::{Datagram, Transmit};
+use sabha_transport::{
+    Clock, Driver, DriverConfig, DriverHandle, Endpoint, MediaSocket, PollDriver,
+};
+
+/// How long a test waits for what must happen: generous, as the machine is shared.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub enum Event {
+    Datagram { now: Instant, from: SocketAddr, received_at: Instant, bytes: Vec<u8> },
+    Noted(u64),
+    Timeout { now: Instant, deadline: Instant },
+    Sent(Instant),
+}
+
+pub enum Order {
+    /// Report the number back.
+    Note(u64),
+    /// Set or clear the deadline.
+    Deadline(Option<Instant>),
+    /// Send datagrams of a length to an address.
+    Send { to: SocketAddr, len: usize, count: usize },
+    /// Say that the thread is here, and stay until the test lets go.
+    Block { entered: SyncSender<()>, release: Receiver<()> },
+}
+
+pub struct Probe {
+    pub events: Sender<Event>,
+    pub is_echo: bool,
+    pub deadline: Option<Instant>,
+    /// Set the next deadline this long after each timeout.
+    pub interval: Option<Duration>,
+    pub datagrams: u64,
+}
+
+impl Probe {
+    pub fn new() -> (Self, Receiver<Event>) {
+        let (events, seen) = mpsc::channel();
+        let probe = Self { events, is_echo: false, deadline: None, interval: None, datagrams: 0 };
+        (probe, seen)
+    }
+
+    /// An endpoint that returns every datagram and tells nothing.
+    pub fn echo() -> Self {
+        Self { is_echo: true, ..Self::new().0 }
+    }
+
+    fn tell(&self, event: Event) {
+        // A test that has seen enough drops its receiver.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Endpoint for Probe {
+    type Command = Order;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>, out: &mut impl Transmit) {
+        let Datagram { from, received_at, bytes } = datagram;
+        self.datagrams += 1;
+        if self.is_echo {
+            out.transmit(from, |slot| {
+                slot[..bytes.len()].copy_from_slice(bytes);
+                bytes.len()
+            });
+        }
+        self.tell(Event::Datagram { now, from, received_at, bytes: bytes.to_vec() });
+    }
+
+    fn handle_command(&mut self, _now: Instant, order: Order, out: &mut impl Transmit) {
+        match order {
+            Order::Note(number) => self.tell(Event::Noted(number)),
+            Order::Deadline(deadline) => self.deadline = deadline,
+            Order::Send { to, len, count } => {
+                for _ in 0..count {
+                    out.transmit(to, |_| len);
+                }
+            }
+            Order::Block { entered, release } => {
+                let _ = entered.send(());
+                let _ = release.recv();
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant, _out: &mut impl Transmit) {
+        let deadline = self.deadline.expect("called only if there is a deadline");
+        self.deadline = self.interval.map(|interval| now + interval);
+        self.tell(Event::Timeout { now, deadline });
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn handle_sent(&mut self, now: Instant) {
+        self.tell(Event::Sent(now));
+    }
+}
+
+pub fn start(config: DriverConfig) -> DriverHandle<Probe> {
+    PollDriver::start(config, Clock::process()).unwrap()
+}
+
+pub fn bind(addr: &str) -> (MediaSocket, SocketAddr) {
+    let socket = MediaSocket::bind(addr.parse().unwrap()).unwrap();
+    let addr = socket.local_addr().unwrap();
+    (socket, addr)
+}
+
+/// A plain socket that waits as long as the tests' patience.
+pub fn client(addr: &str) -> UdpSocket {
+    let client = UdpSocket::bind(addr).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+/// Waits for the next event that `pick` accepts.
+pub fn wait_for<T>(events: &Receiver<Event>, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        let left = PATIENCE.checked_sub(start.elapsed()).expect("the event comes in time");
+        if let Some(found) = pick(events.recv_timeout(left).expect("the event comes in time")) {
+            return found;
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What a datagram costs the driver's thread. Not run by default: it measures, it proves nothing.
+//!
+//! `cargo nextest run --release -p sabha-transport --run-ignored only --no-capture cost`
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail like the test")]
+#![allow(unsafe_code, reason = "the processor time of a thread has no safe interface in std")]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use sabha_media::time::Instant;
+use sabha_media::transmit::{Datagram, Transmit};
+use sabha_transport::{Clock, Driver, DriverConfig, Endpoint, MediaSocket, PollDriver};
+
+/// Forwards each datagram to each sink, ticks every 20 ms, and notes its thread's processor time.
+struct Forward {
+    sinks: Vec<SocketAddr>,
+    datagrams: u64,
+    cpu_at_start: Duration,
+    cpu: Duration,
+    next_tick: Instant,
+}
+
+fn thread_cpu() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
+}
+
+impl Endpoint for Forward {
+    type Command = ();
+
+    fn handle_datagram(&mut self, _now: Instant, datagram: Datagram<'_>, out: &mut impl Transmit) {
+        self.datagrams += 1;
+        if self.datagrams == WARM_UP {
+            self.cpu_at_start = thread_cpu();
+        }
+        let bytes = datagram.bytes;
+        for sink in &self.sinks {
+            out.transmit(*sink, |slot| {
+                slot[..bytes.len()].copy_from_slice(bytes);
+                bytes.len()
+            });
+        }
+    }
+
+    fn handle_command(&mut self, _now: Instant, (): (), _out: &mut impl Transmit) {}
+
+    fn handle_timeout(&mut self, now: Instant, _out: &mut impl Transmit) {
+        self.next_tick = (self.next_tick + Duration::from_millis(20)).max(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        Some(self.next_tick)
+    }
+
+    fn handle_sent(&mut self, _now: Instant) {
+        self.cpu = thread_cpu();
+    }
+}
+
+const WARM_UP: u64 = 2_000;
+
+fn measure(sinks: usize) {
+    let sockets: Vec<_> = (0..sinks).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let clock = Clock::process();
+    let forward = Forward {
+        sinks: sockets.iter().map(|socket| socket.local_addr().unwrap()).collect(),
+        datagrams: 0,
+        cpu_at_start: Duration::ZERO,
+        cpu: Duration::ZERO,
+        next_tick: clock.now(),
+    };
+    let config = DriverConfig { core: Some(1), ..DriverConfig::default() };
+    let driver = PollDriver::start(config, clock).unwrap();
+    let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let to = socket.local_addr().unwrap();
+    driver.add(socket, forward).unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..1_000 {
+        for _ in 0..20 {
+            client.send_to(&[5; 160], to).unwrap();
+        }
+        for socket in &sockets {
+            (0..20).for_each(|_| assert_eq!(socket.recv(&mut [0; 256]).unwrap(), 160));
+        }
+    }
+    let sender = driver.sender().clone();
+    let forward = driver.shutdown().remove(0).1;
+    let counters = sender.counters();
+    let sent = (forward.datagrams - WARM_UP) as f64 * sinks as f64;
+    println!(
+        "{sinks} sinks: {:.2} µs for each datagram sent; {} sent in {} calls; \
+         lateness p99 {:?}, max {:?}",
+        (forward.cpu - forward.cpu_at_start).as_secs_f64() * 1e6 / sent,
+        counters.datagrams_out,
+        counters.syscalls_out,
+        counters.lateness.quantile(0.99),
+        counters.lateness.max,
+    );
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_forwarded_datagram() {
+    for sinks in [1, 10, 50] {
+        measure(sinks);
+    }
+}

@@ -1,0 +1,92 @@
+//! Timeouts come on time, and nobody keeps them from coming.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::{Event, Order, Probe, bind, client, start, wait_for};
+use sabha_media::time::Instant;
+use sabha_transport::{Clock, DriverConfig};
+
+#[test]
+fn timeout_fires_not_before_its_deadline() {
+    let driver = start(DriverConfig { core: Some(0), ..DriverConfig::default() });
+    let (probe, events) = Probe::new();
+    let key = driver.add(bind("127.0.0.1:0").0, probe).unwrap();
+    for micros in [0, 1, 300, 5_000, 20_000] {
+        let at = Clock::process().now() + Duration::from_micros(micros);
+        driver.send(key, Order::Deadline(Some(at))).unwrap();
+        let (now, deadline) = wait_for(&events, |event| match event {
+            Event::Timeout { now, deadline } => Some((now, deadline)),
+            _ => None,
+        });
+        assert_eq!(deadline, at);
+        assert!(now >= at);
+    }
+    let counters = driver.counters();
+    assert_eq!(counters.timeouts, 5);
+    assert_eq!(counters.lateness.counts.iter().sum::<u64>(), 5);
+}
+
+#[test]
+fn cleared_and_moved_deadlines_do_not_fire() {
+    let driver = start(DriverConfig::default());
+    let (probe, events) = Probe::new();
+    let key = driver.add(bind("127.0.0.1:0").0, probe).unwrap();
+    let now = Clock::process().now();
+    let (soon, later) = (now + Duration::from_secs(600), now + Duration::from_millis(30));
+    for deadline in [Some(soon), None, Some(soon), Some(later)] {
+        driver.send(key, Order::Deadline(deadline)).unwrap();
+    }
+    let deadline = wait_for(&events, |event| match event {
+        Event::Timeout { deadline, .. } => Some(deadline),
+        _ => None,
+    });
+    assert_eq!(deadline, later);
+    driver.send(key, Order::Note(1)).unwrap();
+    assert!(matches!(wait_for(&events, Some), Event::Noted(1)), "fired once");
+}
+
+#[test]
+fn endpoint_that_is_always_due_starves_nobody() {
+    let driver = start(DriverConfig::default());
+    let mut greedy = Probe::echo();
+    greedy.deadline = Some(Instant::ZERO);
+    greedy.interval = Some(Duration::ZERO);
+    driver.add(bind("127.0.0.1:0").0, greedy).unwrap();
+    let (mut modest, events) = Probe::new();
+    modest.is_echo = true;
+    modest.deadline = Some(Clock::process().now() + Duration::from_millis(1));
+    let (socket, to) = bind("127.0.0.1:0");
+    driver.add(socket, modest).unwrap();
+    wait_for(&events, |event| matches!(event, Event::Timeout { .. }).then_some(()));
+    let client = client("127.0.0.1:0");
+    client.send_to(b"hello", to).unwrap();
+    assert_eq!(client.recv(&mut [0; 16]).unwrap(), 5);
+}
+
+#[test]
+fn flood_on_one_socket_does_not_stop_the_ticks_of_another() {
+    let driver = start(DriverConfig::default());
+    let (flooded, to) = bind("127.0.0.1:0");
+    driver.add(flooded, Probe::echo()).unwrap();
+    let (mut ticking, events) = Probe::new();
+    ticking.deadline = Some(Clock::process().now());
+    ticking.interval = Some(Duration::from_millis(5));
+    driver.add(bind("127.0.0.1:0").0, ticking).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let client = client("127.0.0.1:0");
+            while !is_over.load(Ordering::Relaxed) {
+                client.send_to(&[0; 200], to).unwrap();
+            }
+        });
+        for _ in 0..100 {
+            wait_for(&events, |event| matches!(event, Event::Timeout { .. }).then_some(()));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
