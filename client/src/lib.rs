@@ -1,3 +1,9 @@
-//! Sabha client.
+//! Host and member: registers, joins, sends, receives, plays and records.
+//!
+//! Everything a person's device does in a conference, on top of `sabha-core` for identity and
+//! signalling, `sabha-media` for packets and `sabha-transport` for sockets.
 
+pub mod host;
+pub mod media;
+pub mod member;
 pub mod sound;

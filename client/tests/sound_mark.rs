@@ -27,8 +27,6 @@ fn assert_found(hits: &[MarkHit], places: &[(Mark, usize)], delay: usize, tolera
         assert_eq!(hit.mark, *mark);
         assert!(hit.at.abs_diff(at + delay) <= tolerance, "{hit:?} is not at {}", at + delay);
     }
-    let least = hits.iter().map(|hit| hit.score).fold(1.0, f32::min);
-    println!("least score {least:.3}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Nobody chooses or sends a media key: both ends derive it, so whoever holds it went through
 //! mutual authentication. No two legs of a session ever share one.
 
-use zeroize::Zeroizing;
+use sabha_media::srtp::{MasterKey, SrtpSuite};
 
 use crate::{
     domain::Domain,
@@ -37,14 +37,18 @@ pub struct MediaKeyContext {
     pub member_fingerprint: Fingerprint,
     /// The node's certificate.
     pub node_fingerprint: Fingerprint,
-    /// The SRTP protection profile (IANA's number).
-    pub suite: u16,
+    /// What the key is for.
+    pub suite: SrtpSuite,
 }
 
 impl MediaKeyContext {
     /// Returns the exporter's context: a hash over all fields, each behind its length.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
+        self.hash_with(self.suite.id())
+    }
+
+    fn hash_with(&self, suite_id: u16) -> [u8; 32] {
         let direction = match self.direction {
             Direction::ToNode => 1,
             Direction::ToMember => 2,
@@ -57,21 +61,21 @@ impl MediaKeyContext {
             &[direction],
             &self.member_fingerprint.0,
             &self.node_fingerprint.0,
-            &self.suite.to_be_bytes(),
+            &suite_id.to_be_bytes(),
         ])
     }
 }
 
-/// Derives `length` bytes of keying material for one direction of one leg: key, then salt.
+/// Derives the master key of one direction of one leg.
+///
+/// Call it once for each leg generation and direction: the same context gives the same key.
 ///
 /// # Errors
-/// `LinkError::Transport` if `length` is more than TLS exports.
-pub fn media_key(
-    session: &Session,
-    context: &MediaKeyContext,
-    length: usize,
-) -> Result<Zeroizing<Vec<u8>>, LinkError> {
-    session.export(EXPORTER_LABEL, &context.hash(), length)
+/// `LinkError::Transport` if TLS exports no keys of the suite's length.
+pub fn media_key(session: &Session, context: &MediaKeyContext) -> Result<MasterKey, LinkError> {
+    let suite = context.suite;
+    let material = session.export(EXPORTER_LABEL, &context.hash(), suite.keying_material_len())?;
+    MasterKey::new(suite, &material).map_err(|error| session.failed(&error))
 }
 
 /// Label of the TLS exporter. Source: RFC 5705 section 4 asks for the prefix.
@@ -91,7 +95,7 @@ mod tests {
             direction: Direction::ToNode,
             member_fingerprint: Fingerprint([0x22; 32]),
             node_fingerprint: Fingerprint([0x33; 32]),
-            suite: 0x0007,
+            suite: SrtpSuite::AeadAes128Gcm,
         }
     }
 
@@ -118,12 +122,11 @@ mod tests {
                 node_fingerprint: base.member_fingerprint,
                 ..base
             },
-            MediaKeyContext { suite: 0x0008, ..base },
         ];
         let mut hashes: Vec<_> = others.iter().map(MediaKeyContext::hash).collect();
-        hashes.push(base.hash());
+        hashes.extend([base.hash(), base.hash_with(0x0008)]);
         hashes.sort_unstable();
         hashes.dedup();
-        assert_eq!(hashes.len(), others.len() + 1);
+        assert_eq!(hashes.len(), others.len() + 2);
     }
 }

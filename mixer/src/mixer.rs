@@ -190,7 +190,7 @@ impl<C: Codec> Mixer<C> {
 
     fn count(&mut self, encodes: u32, decodes: u64, open: usize) {
         let ranked = self.talkers.iter().filter(|talker| talker.ranked).count();
-        let encode_bound = ranked + self.output.leaving() + 1;
+        let encode_bound = ranked + self.output.leaving(&self.talkers) + 1;
         let counters = &mut self.counters;
         counters.ticks += 1;
         counters.ticks_over_encode_bound += u64::from(encodes as usize > encode_bound);

@@ -111,9 +111,11 @@ impl<C: Codec> Output<C> {
         self.state == State::Silent
     }
 
-    /// Returns how many have a personal encode without being heard.
-    pub(crate) fn leaving(&self) -> usize {
-        self.personals.iter().filter(|personal| personal.own.is_none()).count()
+    /// Returns how many have a personal encode without being ranked: they just ceased to be.
+    pub(crate) fn leaving(&self, talkers: &[Box<Talker<C>>]) -> usize {
+        let is_ranked =
+            |leg: LegKey| talkers.iter().any(|talker| talker.leg == Some(leg) && talker.ranked);
+        self.personals.iter().filter(|personal| !is_ranked(personal.leg)).count()
     }
 
     /// Gives back the personal encoder of a leg that is gone.

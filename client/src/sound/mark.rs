@@ -69,7 +69,8 @@ fn fade(i: usize) -> f32 {
 /// How many marks there are: 16, as many as 17 has multiplicative residues.
 pub const MARKS: u8 = 16;
 
-/// A mark's length in samples: 40 ms, the longest that the ear takes as one chirp.
+/// A mark's length in samples: 40 ms, two frames; chosen because 3,000 Hz over it leave room for
+/// 16 marks that hardly correlate.
 pub const MARK_SAMPLES: usize = HOPS * HOP_SAMPLES;
 
 /// A mark's greatest sample; -12 dBFS, above speech at its usual -20 dBFS without clipping on it.
@@ -123,10 +124,10 @@ mod tests {
         for a in Mark::all() {
             for b in Mark::all().filter(|b| *b != a) {
                 let value = correlation(a, b, 0);
-                assert!(value < 0.30, "marks {} and {}: {value}", a.variant(), b.variant());
+                assert!(value < 0.28, "marks {} and {}: {value}", a.variant(), b.variant());
             }
             let own = correlation(a, a, SAMPLES_PER_MS);
-            assert!(own < 0.25, "mark {}: {own}", a.variant());
+            assert!(own < 0.22, "mark {}: {own}", a.variant());
         }
     }
 

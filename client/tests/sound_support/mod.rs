@@ -1,5 +1,6 @@
 //! What the tests of `sabha_client::sound` share.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 

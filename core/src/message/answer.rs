@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use sabha_media::leg::{LegId, Ssrc};
+use sabha_media::{
+    leg::{LegId, Ssrc},
+    srtp::SrtpSuite,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::message::{
@@ -49,8 +52,9 @@ pub struct JoinAnswer {
     pub leg_generation: u32,
     /// The conference's epoch; goes into the media keys.
     pub epoch: Epoch,
-    /// The chosen SRTP protection profile (IANA's number).
-    pub suite: u16,
+    /// The chosen SRTP protection profile, as IANA's number.
+    #[serde(with = "wire::suite")]
+    pub suite: SrtpSuite,
     /// Where the shard's media socket listens.
     #[serde(with = "wire::addresses")]
     pub media_addresses: Vec<SocketAddr>,
@@ -123,7 +127,7 @@ open_enum! {
 impl Answer {
     /// Refuses, with a text for the person who asked.
     #[must_use]
-    pub fn refuse(code: RefusalCode, message: impl ToString) -> Self {
+    pub fn refuse(code: RefusalCode, message: &(impl ToString + ?Sized)) -> Self {
         Self::Refused(Refusal::new(code, message))
     }
 }
@@ -131,7 +135,7 @@ impl Answer {
 impl Refusal {
     /// Makes a refusal; control characters are left out and a long text is cut.
     #[must_use]
-    pub fn new(code: RefusalCode, message: impl ToString) -> Self {
+    pub fn new(code: RefusalCode, message: &(impl ToString + ?Sized)) -> Self {
         Self { code, message: printable(&message.to_string()) }
     }
 }

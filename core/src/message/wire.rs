@@ -1,6 +1,9 @@
 //! How the media plane's types, which know no serialisation, look in messages.
 
-use sabha_media::leg::{LegId, LegRole, Ssrc};
+use sabha_media::{
+    leg::{LegId, LegRole, Ssrc},
+    srtp::SrtpSuite,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::message::limit;
@@ -35,6 +38,28 @@ pub(crate) mod ssrc {
         deserializer: D,
     ) -> Result<Ssrc, D::Error> {
         u32::deserialize(deserializer).map(Ssrc)
+    }
+}
+
+/// A suite as IANA's number; one that we do not have is refused.
+pub(crate) mod suite {
+    use serde::de::Error;
+
+    use super::{Deserialize, Deserializer, Serializer, SrtpSuite};
+
+    pub(crate) fn serialize<S: Serializer>(
+        suite: &SrtpSuite,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(suite.id())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SrtpSuite, D::Error> {
+        let id = u16::deserialize(deserializer)?;
+        SrtpSuite::from_id(id)
+            .ok_or_else(|| D::Error::custom(format_args!("suite {id:#06x} is not known")))
     }
 }
 

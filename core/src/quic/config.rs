@@ -2,7 +2,7 @@
 //!
 //! TLS 1.3 only, no resumption, no early data: every session verifies every certificate anew.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use quinn::{
     ClientConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt,
@@ -131,7 +131,7 @@ fn transport() -> TransportConfig {
     transport
 }
 
-fn refused(error: impl ToString) -> ConfigError {
+fn refused(error: impl Error) -> ConfigError {
     ConfigError(error.to_string())
 }
 

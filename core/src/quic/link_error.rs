@@ -269,3 +269,38 @@ impl fmt::Display for Peer {
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 /// TLS alert. Source: RFC 8446 section 6.
 const PROTOCOL_VERSION: u8 = 70;
+
+#[cfg(test)]
+mod tests {
+    use quinn::{ConnectionClose, TransportErrorCode};
+
+    use super::*;
+
+    const PEER: Peer = Peer::Caller(SocketAddr::new(std::net::IpAddr::V4(ANY), 1));
+    const ANY: std::net::Ipv4Addr = std::net::Ipv4Addr::UNSPECIFIED;
+
+    fn alert(code: u8) -> LinkError {
+        let error_code = TransportErrorCode::crypto(code);
+        let close = ConnectionClose { error_code, frame_type: None, reason: "".into() };
+        LinkError::broken(PEER, ConnectionError::ConnectionClosed(close))
+    }
+
+    #[test]
+    fn silence_before_and_after_the_handshake_are_told_apart() {
+        let before = LinkError::handshake(PEER, ConnectionError::TimedOut);
+        assert_eq!(before, LinkError::Silent { peer: PEER });
+        assert!(before.to_string().contains("does not answer"));
+        let after = LinkError::broken(PEER, ConnectionError::TimedOut);
+        assert_eq!(after, LinkError::Lost { peer: PEER });
+    }
+
+    #[test]
+    fn alerts_become_advice() {
+        for (code, word) in [(42, "join link"), (44, "operator"), (45, "renew"), (48, "another CA")]
+        {
+            assert!(alert(code).to_string().contains(word), "{}", alert(code));
+        }
+        assert_eq!(alert(120), LinkError::Version { peer: PEER });
+        assert!(alert(80).to_string().contains("80"));
+    }
+}

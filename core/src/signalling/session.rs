@@ -142,10 +142,10 @@ impl Session {
         length: usize,
     ) -> Result<Zeroizing<Vec<u8>>, LinkError> {
         let mut output = Zeroizing::new(vec![0; length]);
-        self.0.connection.export_keying_material(&mut output, label, context).map_err(|_| {
-            let reason = format!("TLS exports no {length} bytes");
-            LinkError::Transport { peer: self.0.peer, reason }
-        })?;
+        self.0
+            .connection
+            .export_keying_material(&mut output, label, context)
+            .map_err(|_| self.failed(&format_args!("TLS exports no {length} bytes")))?;
         Ok(output)
     }
 
@@ -182,6 +182,10 @@ impl Session {
     pub async fn closed(&self) -> LinkError {
         LinkError::broken(self.0.peer, self.0.connection.closed().await)
     }
+
+    pub(crate) fn failed(&self, error: &dyn fmt::Display) -> LinkError {
+        LinkError::Transport { peer: self.0.peer, reason: error.to_string() }
+    }
 }
 
 impl Responder {
@@ -200,7 +204,7 @@ impl Responder {
             MessageError::UnknownKind { .. } => RefusalCode::UnknownRequest,
             _ => RefusalCode::BadRequest,
         };
-        let _ = self.answer(&Answer::refuse(code, error)).await;
+        let _ = self.answer(&Answer::refuse(code, &error)).await;
     }
 }
 

@@ -15,7 +15,7 @@ use sabha_media::outbox::OutboxLimits;
 use sabha_media::rtcp::CompoundWriter;
 use sabha_media::rtp::{PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify};
 use sabha_media::shard::{
-    ConferenceKey, LegGrant, LegRequest, MediaEpoch, Shard, ShardConfig, keep_alive,
+    ConferenceKey, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard, ShardConfig, keep_alive,
 };
 use sabha_media::srtp::{MasterKey, SrtpReceiver, SrtpSender, SrtpSuite};
 use sabha_media::time::Instant;
@@ -64,6 +64,7 @@ pub struct Member {
     pub sequence: u16,
     pub timestamp: u32,
     next_send: Instant,
+    next_keep_alive: Instant,
     pub voice: Option<Voice>,
     /// The level to claim instead of the true one.
     pub claim: Option<LevelDbov>,
@@ -133,6 +134,7 @@ impl Room {
             sequence: 100,
             timestamp: 5_000,
             next_send: self.now + Duration::from_millis(phase_ms),
+            next_keep_alive: self.now + REPORT_INTERVAL,
             voice: None,
             claim: None,
             first_timestamp: None,
@@ -167,8 +169,13 @@ impl Room {
             let Some(at) = at.filter(|at| *at < end) else { break };
             self.now = self.now.max(at);
             for index in 0..self.members.len() {
+                let from = self.members[index].address;
+                if self.members[index].next_keep_alive <= self.now {
+                    self.members[index].next_keep_alive += REPORT_INTERVAL;
+                    let datagram = self.members[index].keep_alive();
+                    self.inject(from, datagram);
+                }
                 if self.members[index].next_send <= self.now {
-                    let from = self.members[index].address;
                     if let Some(datagram) = self.members[index].speak() {
                         self.members[index].uplink.push(datagram.clone());
                         self.inject(from, datagram);

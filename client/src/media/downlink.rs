@@ -1,0 +1,185 @@
+//! What a member hears: packets wait for their time, are decoded and played.
+
+use std::time::Duration;
+
+use sabha_media::codec::opus::{Opus, OpusDecoder};
+use sabha_media::codec::{Codec, Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX};
+use sabha_media::drop_reason::DropReason;
+use sabha_media::extension::{LevelDbov, MixerLevels};
+use sabha_media::jitter_buffer::{
+    BufferedPacket, JitterBuffer, JitterCounters, JitterSettings, Pull,
+};
+use sabha_media::reception::Reception;
+use sabha_media::rtp::{PayloadType, RtpPacket};
+use sabha_media::time::Instant;
+
+use super::log::PlayedFrame;
+use super::uplink::interval;
+use super::{MemberSettings, Sink, TimingLog};
+
+/// The receiving half.
+pub(super) struct Downlink {
+    sink: Box<dyn Sink>,
+    payload_type: PayloadType,
+    decoder: OpusDecoder,
+    buffer: JitterBuffer,
+    reception: Reception,
+    /// Decoded and not yet played; a packet may hold several frames.
+    pcm: Vec<f32>,
+    scratch: Box<[f32; PACKET_SAMPLES_MAX]>,
+    /// When the packet came whose samples are in `pcm`.
+    received_at: Option<Instant>,
+    /// Whether the last packet played said that nobody talks.
+    silence_announced: bool,
+    next: Instant,
+    interval: Duration,
+    position: u64,
+    random: u64,
+}
+
+impl Downlink {
+    pub(super) fn new(settings: &MemberSettings, sink: Box<dyn Sink>) -> Self {
+        let jitter = JitterSettings {
+            target_min: settings.playout_delay,
+            target_max: PLAYOUT_DELAY_MAX.max(settings.playout_delay),
+            quiet: QUIET,
+        };
+        Self {
+            sink,
+            payload_type: settings.payload_type,
+            decoder: OpusDecoder::new(),
+            buffer: JitterBuffer::new(jitter),
+            reception: Reception::default(),
+            pcm: Vec::with_capacity(2 * PACKET_SAMPLES_MAX),
+            scratch: Box::new([0.0; PACKET_SAMPLES_MAX]),
+            received_at: None,
+            silence_announced: true,
+            next: settings.start,
+            interval: interval(settings.clock_ppm),
+            position: 0,
+            random: u64::from(settings.send_ssrc.0),
+        }
+    }
+
+    /// Takes an authenticated, decrypted packet.
+    pub(super) fn handle_rtp(
+        &mut self,
+        index: u64,
+        plain: &[u8],
+        received_at: Instant,
+    ) -> Result<(), DropReason> {
+        let packet = RtpPacket::parse(plain)?;
+        if packet.payload_type() != self.payload_type {
+            return Err(DropReason::UnknownPayloadType);
+        }
+        self.reception.count(index, packet.timestamp(), received_at);
+        let loudest = MixerLevels::read(&packet)?.map(|(_, level)| level.0).min();
+        let payload = packet.payload();
+        let samples = Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
+        self.buffer.insert(&BufferedPacket {
+            index,
+            timestamp: packet.timestamp(),
+            samples: samples as u32,
+            level: LevelDbov(loudest.unwrap_or(SILENT)),
+            received_at,
+            payload,
+        })
+    }
+
+    /// Plays every frame whose time has come.
+    pub(super) fn play_due(&mut self, now: Instant, mut log: Option<&mut TimingLog>) {
+        while self.next <= now {
+            let at = self.next;
+            let frame = self.frame(at);
+            if let Some(log) = &mut log {
+                log.played.push(PlayedFrame {
+                    sample: self.position,
+                    received_at: self.received_at,
+                });
+            }
+            self.sink.play(&frame);
+            self.position += FRAME_SAMPLES as u64;
+            self.next += self.interval;
+        }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    pub(super) fn reception(&self) -> &Reception {
+        &self.reception
+    }
+
+    pub(super) fn reception_mut(&mut self) -> &mut Reception {
+        &mut self.reception
+    }
+
+    pub(super) fn playout(&self) -> JitterCounters {
+        self.buffer.counters()
+    }
+
+    pub(super) fn finish(self) -> std::io::Result<()> {
+        self.sink.finish()
+    }
+
+    fn frame(&mut self, at: Instant) -> Frame {
+        while self.pcm.len() < FRAME_SAMPLES {
+            if self.buffer.is_empty() && self.silence_announced {
+                break;
+            }
+            match self.buffer.pull(at, true) {
+                Pull::Idle => break,
+                Pull::Skip(packet) => {
+                    // Decoded for the decoder's sake only.
+                    let _ = self.decoder.decode(Some(packet.payload), &mut self.scratch[..]);
+                    self.silence_announced = packet.level.0 == SILENT;
+                }
+                Pull::Play(packet) => {
+                    self.silence_announced = packet.level.0 == SILENT;
+                    self.received_at = Some(packet.received_at);
+                    let decoded = self.decoder.decode(Some(packet.payload), &mut self.scratch[..]);
+                    let samples = decoded.unwrap_or(FRAME_SAMPLES);
+                    self.pcm.extend_from_slice(&self.scratch[..samples]);
+                }
+                Pull::Conceal(samples) => {
+                    self.received_at = None;
+                    let samples = (samples as usize).min(PACKET_SAMPLES_MAX);
+                    let room = &mut self.scratch[..samples];
+                    let samples = self.decoder.decode(None, room).unwrap_or(FRAME_SAMPLES);
+                    self.pcm.extend_from_slice(&self.scratch[..samples]);
+                }
+            }
+        }
+        let mut frame = [0.0; FRAME_SAMPLES];
+        let length = self.pcm.len().min(FRAME_SAMPLES);
+        for (sample, decoded) in frame.iter_mut().zip(self.pcm.drain(..length)) {
+            *sample = decoded;
+        }
+        if length < FRAME_SAMPLES {
+            self.received_at = None;
+            for sample in &mut frame[length..] {
+                *sample = comfort_noise(&mut self.random);
+            }
+        }
+        frame
+    }
+}
+
+/// Noise at -80 dBFS: silence that does not sound like a dead line.
+fn comfort_noise(random: &mut u64) -> f32 {
+    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    ((*random >> 40) as f32 / (1 << 24) as f32 - 0.5) * 12f32.sqrt() * COMFORT_NOISE_RMS
+}
+
+/// RMS of the comfort noise. Chosen: under the noise of a quiet headset.
+const COMFORT_NOISE_RMS: f32 = 0.000_1;
+
+/// Level of a packet that names no source: nobody talks.
+const SILENT: u8 = 127;
+
+/// A frame at or below this level may be skipped to shorten the delay.
+const QUIET: LevelDbov = LevelDbov(65);
+
+/// The playout delay never grows beyond this.
+const PLAYOUT_DELAY_MAX: Duration = Duration::from_millis(400);

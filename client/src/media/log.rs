@@ -1,0 +1,70 @@
+//! When which sound went and came, for measuring delay by the sound itself.
+
+use std::time::Duration;
+
+use sabha_media::codec::FRAME_SAMPLES;
+use sabha_media::time::Instant;
+
+/// One packet that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentPacket {
+    /// Its first sample, counted from the source's beginning.
+    pub sample: u64,
+    /// When the kernel had taken it.
+    pub at: Instant,
+}
+
+/// One frame that was played, concealed, or silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayedFrame {
+    /// Its first sample, counted from the beginning of the recording.
+    pub sample: u64,
+    /// When the kernel received its packet; `None` if it had none.
+    pub received_at: Option<Instant>,
+}
+
+/// Both directions of one member, in order.
+#[derive(Clone, Debug, Default)]
+pub struct TimingLog {
+    /// What was sent.
+    pub sent: Vec<SentPacket>,
+    /// What was played; one entry for each frame of 20 ms.
+    pub played: Vec<PlayedFrame>,
+    unsent: usize,
+}
+
+impl TimingLog {
+    pub(super) fn push_sent(&mut self, sample: u64) {
+        self.sent.push(SentPacket { sample, at: Instant::ZERO });
+    }
+
+    pub(super) fn handle_sent(&mut self, now: Instant) {
+        for packet in &mut self.sent[self.unsent..] {
+            packet.at = now;
+        }
+        self.unsent = self.sent.len();
+    }
+
+    /// Returns when the packet with a sample of the source was sent.
+    pub fn sent_at(&self, sample: u64) -> Option<Instant> {
+        let after = self.sent.partition_point(|packet| packet.sample <= sample);
+        let packet = self.sent.get(after.checked_sub(1)?)?;
+        (sample < packet.sample + FRAME_SAMPLES as u64).then_some(packet.at)
+    }
+
+    /// Returns when the packet with a sample of the recording was received.
+    pub fn received_at(&self, sample: u64) -> Option<Instant> {
+        let after = self.played.partition_point(|frame| frame.sample <= sample);
+        self.played.get(after.checked_sub(1)?)?.received_at
+    }
+
+    /// Returns the delay that others added to a sound: from the sending of the packet with
+    /// `spoken`, a sample of the speaker's source, to the arrival of the packet with `heard`, a
+    /// sample of this member's recording.
+    ///
+    /// `heard` must be free of look-ahead: a sound leaves each encoder 312 samples late.
+    pub fn added_delay(&self, heard: u64, speaker: &Self, spoken: u64) -> Option<Duration> {
+        let sent = speaker.sent_at(spoken)?;
+        Some(self.received_at(heard)?.saturating_since(sent))
+    }
+}

@@ -1,0 +1,263 @@
+//! A member's media engine: what is said goes up, what is heard comes down.
+//!
+//! Pure like the node's engines: the driver of `sabha-transport` tells it the time and carries its
+//! datagrams. One UDP socket, one leg, one key in each direction.
+
+mod downlink;
+mod log;
+mod reports;
+mod sound_io;
+mod uplink;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+pub use log::{PlayedFrame, SentPacket, TimingLog};
+pub use sound_io::{BufferSink, Schedule, Sink, Source, Utterance, WavSink};
+
+use sabha_media::codec::EncoderSettings;
+use sabha_media::drop_reason::{DropCounters, DropReason};
+use sabha_media::jitter_buffer::JitterCounters;
+use sabha_media::leg::Ssrc;
+use sabha_media::rtp::{PacketKind, PayloadType, classify};
+use sabha_media::shard::MediaEpoch;
+use sabha_media::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, StreamsError};
+use sabha_media::time::Instant;
+use sabha_media::transmit::{Datagram, Transmit};
+use sabha_transport::Endpoint;
+
+use downlink::Downlink;
+use reports::Reports;
+use uplink::Uplink;
+
+/// What a member's leg needs: the join answer, the keys, and the member's own choices.
+pub struct MemberSettings {
+    /// The node's media socket.
+    pub node: SocketAddr,
+    /// The key of what is sent.
+    pub send_key: MasterKey,
+    /// The key of what is received.
+    pub receive_key: MasterKey,
+    /// The SSRC to send with.
+    pub send_ssrc: Ssrc,
+    /// The streams to expect.
+    pub receive_ssrcs: Vec<Ssrc>,
+    /// The payload type of Opus, both ways.
+    pub payload_type: PayloadType,
+    /// The epoch of the leg.
+    pub epoch: MediaEpoch,
+    /// Name of this member's source in RTCP.
+    pub cname: String,
+    /// Bitrate and effort of the encoder.
+    pub encoder: EncoderSettings,
+    /// How long packets wait for late ones, at least.
+    pub playout_delay: Duration,
+    /// When sound begins to be sent and played; both clocks start here.
+    pub start: Instant,
+    /// How much faster than the driver's clock the member's runs, in millionths.
+    pub clock_ppm: i32,
+    /// Whether to log when each packet went and came; costs memory.
+    pub log_timing: bool,
+    /// Told of each use of a key, in tests and demonstrations.
+    pub tap: Option<Arc<dyn ProtectTap>>,
+}
+
+/// What a member is told to do while it runs.
+pub enum MemberCommand {
+    /// Say goodbye on the media path and send nothing more.
+    Leave,
+    /// Report the present figures; a full channel gets none.
+    Report(SyncSender<MemberReport>),
+    /// Move to another media socket of the node.
+    SetNode(SocketAddr),
+}
+
+/// One member's figures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemberReport {
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Packets received and authenticated.
+    pub packets_in: u64,
+    /// Packets that never came, by gaps in the sequence.
+    pub lost: i64,
+    /// Interarrival jitter.
+    pub jitter: Duration,
+    /// What playout made of the packets.
+    pub playout: JitterCounters,
+    /// Frames whose packet could not be played in time.
+    pub concealed: u64,
+    /// Round trip of the media path, once known.
+    pub round_trip: Option<Duration>,
+    /// Whether the node was heard at all.
+    pub connected: bool,
+    /// Whether the source of sound has ended.
+    pub finished: bool,
+    /// Packets discarded, by reason.
+    pub drops: DropCounters,
+}
+
+/// A member's media engine.
+pub struct MemberMedia {
+    node: SocketAddr,
+    sender: SrtpSender,
+    receiver: SrtpReceiver,
+    uplink: Uplink,
+    downlink: Downlink,
+    reports: Reports,
+    log: Option<TimingLog>,
+    drops: DropCounters,
+    left: bool,
+}
+
+impl MemberMedia {
+    /// Makes the engine; nothing is sent before the driver's first call.
+    ///
+    /// # Errors
+    /// `StreamsError` if the node allotted SSRCs that cannot be.
+    pub fn new(
+        settings: MemberSettings,
+        source: Box<dyn Source>,
+        sink: Box<dyn Sink>,
+    ) -> Result<Self, StreamsError> {
+        let mut sender = SrtpSender::new(&settings.send_key, &[settings.send_ssrc])?;
+        sender.set_tap(settings.tap.clone());
+        Ok(Self {
+            node: settings.node,
+            sender,
+            receiver: SrtpReceiver::new(&settings.receive_key, &settings.receive_ssrcs)?,
+            uplink: Uplink::new(&settings, source),
+            downlink: Downlink::new(&settings, sink),
+            reports: Reports::new(&settings),
+            log: settings.log_timing.then(TimingLog::default),
+            drops: DropCounters::default(),
+            left: false,
+        })
+    }
+
+    /// Returns the present figures.
+    pub fn report(&self) -> MemberReport {
+        let playout = self.downlink.playout();
+        MemberReport {
+            packets_out: self.uplink.packets(),
+            packets_in: self.downlink.reception().received(),
+            lost: self.downlink.reception().lost(),
+            jitter: samples(self.downlink.reception().jitter()),
+            playout,
+            concealed: playout.concealed,
+            round_trip: self.reports.round_trip(),
+            connected: self.reports.is_connected(),
+            finished: self.uplink.is_finished(),
+            drops: self.drops.clone(),
+        }
+    }
+
+    /// Returns when each packet went and came, if that was asked for.
+    pub fn timing(&self) -> Option<&TimingLog> {
+        self.log.as_ref()
+    }
+
+    /// Ends the sink, as a file must be, and returns what became of it.
+    ///
+    /// # Errors
+    /// The sink's own.
+    pub fn finish(self) -> std::io::Result<()> {
+        self.downlink.finish()
+    }
+
+    fn send_report(&mut self, now: Instant, goodbye: bool, transmit: &mut impl Transmit) {
+        let Self { sender, reports, uplink, downlink, .. } = self;
+        transmit.transmit(self.node, |slot| {
+            let length = reports.write(now, uplink, downlink.reception_mut(), goodbye, slot);
+            if length == 0 { 0 } else { sender.protect_rtcp(slot, length).unwrap_or(0) }
+        });
+    }
+
+    fn receive(&mut self, datagram: Datagram<'_>) -> Result<(), DropReason> {
+        let Datagram { received_at, bytes, .. } = datagram;
+        match classify(bytes) {
+            PacketKind::Rtp => {
+                let plain = self.receiver.unprotect_rtp(bytes)?;
+                self.reports.handle_contact();
+                self.downlink.handle_rtp(plain.index.0, &bytes[..plain.length], received_at)
+            }
+            PacketKind::Rtcp => {
+                let plain = self.receiver.unprotect_rtcp(bytes)?;
+                self.reports.handle_contact();
+                self.reports.handle_compound(&bytes[..plain.length], received_at)
+            }
+            PacketKind::Neither => Err(DropReason::NotRtp),
+        }
+    }
+}
+
+impl Endpoint for MemberMedia {
+    type Command = MemberCommand;
+
+    fn handle_datagram(
+        &mut self,
+        _now: Instant,
+        datagram: Datagram<'_>,
+        _transmit: &mut impl Transmit,
+    ) {
+        if let Err(reason) = self.receive(datagram) {
+            self.drops.count(reason);
+        }
+    }
+
+    fn handle_command(
+        &mut self,
+        now: Instant,
+        command: MemberCommand,
+        transmit: &mut impl Transmit,
+    ) {
+        match command {
+            MemberCommand::Leave => {
+                if !self.left {
+                    self.send_report(now, true, transmit);
+                }
+                self.left = true;
+            }
+            MemberCommand::Report(reply) => {
+                // Whoever asked may have gone; then nobody misses the answer.
+                let _ = reply.try_send(self.report());
+            }
+            MemberCommand::SetNode(node) => {
+                self.node = node;
+                self.send_report(now, false, transmit);
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant, transmit: &mut impl Transmit) {
+        if self.left {
+            return;
+        }
+        if self.reports.is_due(now) {
+            self.send_report(now, false, transmit);
+        }
+        self.uplink.send_due(now, self.node, &mut self.sender, self.log.as_mut(), transmit);
+        self.downlink.play_due(now, self.log.as_mut());
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        if self.left {
+            return None;
+        }
+        let next = [self.uplink.next(), self.downlink.next(), self.reports.next()];
+        next.into_iter().min()
+    }
+
+    fn handle_sent(&mut self, now: Instant) {
+        if let Some(log) = &mut self.log {
+            log.handle_sent(now);
+        }
+    }
+}
+
+/// Returns how long `count` samples last.
+fn samples(count: u32) -> Duration {
+    Duration::from_nanos(u64::from(count) * 1_000_000_000 / 48_000)
+}
