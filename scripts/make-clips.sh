@@ -1,15 +1,15 @@
 #!/bin/sh
-# Makes the four spoken clips in control/clips that `sabha demo` plays.
+# Makes the four spoken clips in client/clips that `sabha demo` plays.
 #
 # Needs espeak-ng, sox and opusenc (Debian: apt-get install espeak-ng sox opus-tools).
-# Usage: scripts/make-clips.sh [FOLDER]     default: control/clips beside this script
+# Usage: scripts/make-clips.sh [FOLDER]     default: client/clips beside this script
 #
 # Each clip: 48 kHz mono Opus at 96 kbit/s, 100 ms of silence, speech at -20 dBFS (RMS without
 # its pauses), 200 ms of silence. The sentences are this project's own. Run twice, it writes the
 # same bytes, as long as the versions of the three tools are the same.
 set -eu
 
-out=${1:-"$(dirname "$0")/../control/clips"}
+out=${1:-"$(dirname "$0")/../client/clips"}
 level_dbfs=-20
 peak_dbfs=-3
 

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `sabha`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sabha_control::cli::main()
+}

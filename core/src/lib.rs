@@ -15,6 +15,7 @@ pub mod media_key;
 pub mod message;
 mod provider;
 pub mod quic;
+mod registration;
 pub mod signalling;
 pub mod unix_time;
 

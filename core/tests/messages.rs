@@ -4,131 +4,19 @@
 
 mod common;
 
-use common::{NOW, TestCa, later, user};
-use proptest::prelude::*;
-use sabha_core::{
-    Fingerprint, Identity, NodeId,
-    ca::{
-        CaCode,
-        message::{CaAnswer, CaRequest},
+use common::{
+    NOW, TestCa,
+    samples::{
+        CONFERENCE, LEG, answers, ca_answers, ca_requests, events, join_answer, permit_list,
+        requests, ticket,
     },
-    certificate::{MixerMark, PeerCertificate},
-    message::{
-        Answer, ConferenceId, ConferenceOrigin, ConferenceSettings, Epoch, Event, JoinAnswer,
-        JoinLink, JoinRequest, Message, MessageError, Mode, PermitList, Refusal, RefusalCode,
-        Request, RosterChange, Signed, SignedError, Ticket,
-    },
+    user,
 };
-use sabha_media::{
-    leg::{LegId, LegRole, Ssrc},
-    srtp::SrtpSuite,
+use sabha_core::message::{
+    Answer, Event, JoinAnswer, Message, MessageError, PermitList, Refusal, RefusalCode, Request,
+    Signed, SignedError,
 };
-
-const CONFERENCE: ConferenceId = ConferenceId([5; 32]);
-const LEG: LegId = LegId { shard: 1, index: 2, generation: 3 };
-
-fn ticket() -> Ticket {
-    Ticket {
-        conference: CONFERENCE,
-        user: user("alice"),
-        role: LegRole::Standby,
-        node: NodeId([6; 32]),
-        addresses: vec!["192.0.2.1:1".parse().unwrap(), "[2001:db8::1]:2".parse().unwrap()],
-        epoch: Epoch { counter: 7, rank: 1 },
-        issued: NOW,
-        expires: later(60),
-    }
-}
-
-fn permit_list(host: NodeId) -> PermitList {
-    PermitList {
-        origin: ConferenceOrigin::new(NOW, host, 20_270_115, 1).unwrap(),
-        issued: NOW,
-        expires: later(60),
-        users: [user("alice"), user("bob")].into(),
-        cohosts: [user("carol")].into(),
-        settings: ConferenceSettings { mode: Mode::Bridge, ..ConferenceSettings::default() },
-    }
-}
-
-fn requests(host: &Identity) -> Vec<Request> {
-    let (conference, user, role) = (CONFERENCE, user("alice"), LegRole::Trunk);
-    vec![
-        Request::CreateConference {
-            permit_list: Signed::sign(&permit_list(host.node()), host).unwrap(),
-        },
-        Request::Join(JoinRequest {
-            ticket: Signed::sign(&ticket(), host).unwrap(),
-            role: LegRole::Member,
-            suites: vec![7, 8],
-            client_version: "sabha/0.1".into(),
-        }),
-        Request::Leave { leg: LEG },
-        Request::Mute { conference, user, muted: true },
-        Request::Lock { conference, locked: false },
-        Request::End { conference },
-        Request::Register { conference, role },
-        Request::Ping {},
-    ]
-}
-
-fn join_answer() -> JoinAnswer {
-    JoinAnswer {
-        leg: LEG,
-        leg_generation: 4,
-        epoch: Epoch { counter: u64::MAX, rank: u16::MAX },
-        suite: SrtpSuite::AeadAes128Gcm,
-        media_addresses: vec!["[::1]:4000".parse().unwrap()],
-        send_ssrc: Ssrc(1),
-        receive_ssrcs: vec![Ssrc(2), Ssrc(u32::MAX)],
-        payload_type: 111,
-        client_level_extension: 1,
-        mixer_level_extension: 2,
-        packet_ms: 20,
-        mode: Mode::Other("hologram".into()),
-        cname: "x".repeat(255),
-    }
-}
-
-fn answers(host: &Identity) -> Vec<Answer> {
-    vec![
-        Answer::Created { conference: CONFERENCE, epoch: Epoch::default() },
-        Answer::Joined(join_answer()),
-        Answer::Registered { ticket: Signed::sign(&ticket(), host).unwrap() },
-        Answer::Done {},
-        Answer::Pong {},
-        Answer::refuse(RefusalCode::Locked, "the host locked the conference"),
-    ]
-}
-
-fn events() -> Vec<Event> {
-    let user = user("alice");
-    let changes = vec![RosterChange { user: user.clone(), ssrc: Ssrc(9), joined: true }; 128];
-    vec![
-        Event::Roster { conference: CONFERENCE, changes },
-        Event::Muted { conference: CONFERENCE, user, muted: false },
-        Event::Ended { conference: CONFERENCE, reason: "the host left".into() },
-    ]
-}
-
-fn ca_requests() -> Vec<CaRequest> {
-    let (csr, proof) = (vec![1, 2].into(), vec![3; 64].into());
-    vec![
-        CaRequest::RequestOtp { user: user("alice") },
-        CaRequest::Nonce {},
-        CaRequest::Redeem { user: user("alice"), otp: "A".into(), csr, proof, mixer: true },
-        CaRequest::Renew { chain: vec![vec![1].into()], proof: vec![3; 64].into() },
-    ]
-}
-
-fn ca_answers() -> Vec<CaAnswer> {
-    vec![
-        CaAnswer::OtpSent {},
-        CaAnswer::Nonce { nonce: [1; 32] },
-        CaAnswer::Issued { chain: vec![vec![1].into(), vec![2].into()] },
-        CaAnswer::Refused { code: CaCode::WrongOtp, message: "wrong".into() },
-    ]
-}
+use sabha_media::leg::Ssrc;
 
 fn round_trips<M: Message + PartialEq>(messages: &[M]) {
     assert_eq!(messages.len(), M::KINDS.len(), "every kind of {}", M::NAME);
@@ -270,68 +158,4 @@ fn signature_for_another_purpose_is_refused() {
     };
     let error = permit_list.verify(ca.root(), NOW).unwrap_err();
     assert!(matches!(error, SignedError::Signature { .. }), "{error}");
-}
-
-proptest! {
-    #[test]
-    fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        decode_all(&bytes);
-    }
-
-    #[test]
-    fn damaged_messages_never_panic(
-        which in 0usize..30,
-        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
-    ) {
-        let samples = samples();
-        let mut bytes = samples[which % samples.len()].clone();
-        for (index, byte) in changes {
-            let index = index.index(bytes.len());
-            bytes[index] = byte;
-        }
-        decode_all(&bytes);
-    }
-
-    #[test]
-    fn join_links_round_trip(
-        conference in any::<[u8; 32]>(),
-        host in any::<[u8; 32]>(),
-        root in any::<[u8; 32]>(),
-        addresses in proptest::collection::vec(any::<std::net::SocketAddr>(), 0..4),
-    ) {
-        let addresses = addresses
-            .into_iter()
-            .map(|address| std::net::SocketAddr::new(address.ip(), address.port()))
-            .collect();
-        let (conference, host) = (ConferenceId(conference), NodeId(host));
-        let link = JoinLink { conference, host, root: Fingerprint(root), addresses };
-        prop_assert_eq!(link.to_string().parse::<JoinLink>(), Ok(link));
-    }
-}
-
-fn samples() -> &'static [Vec<u8>] {
-    static SAMPLES: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
-    SAMPLES.get_or_init(|| {
-        let ca = TestCa::new();
-        let host = ca.mixer("host");
-        let mut samples: Vec<Vec<u8>> = Vec::new();
-        samples.extend(requests(&host).iter().map(|message| message.encode().unwrap()));
-        samples.extend(answers(&host).iter().map(|message| message.encode().unwrap()));
-        samples.extend(events().iter().map(|message| message.encode().unwrap()));
-        samples.extend(ca_requests().iter().map(|message| message.encode().unwrap()));
-        samples.extend(ca_answers().iter().map(|message| message.encode().unwrap()));
-        samples.push(host.chain()[0].to_vec());
-        samples
-    })
-}
-
-fn decode_all(bytes: &[u8]) {
-    let _ = Request::decode(bytes);
-    let _ = Answer::decode(bytes);
-    let _ = Event::decode(bytes);
-    let _ = CaRequest::decode(bytes);
-    let _ = CaAnswer::decode(bytes);
-    let _ = PeerCertificate::parse(bytes);
-    let _ = MixerMark::from_der(bytes);
-    let _ = String::from_utf8_lossy(bytes).parse::<JoinLink>();
 }

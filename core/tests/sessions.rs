@@ -7,43 +7,14 @@ mod common;
 use std::net::UdpSocket;
 
 use common::{
-    LOOPBACK, TestCa, clock, credentials, later, listen, node_name, raw_connection, raw_request,
-    user,
+    LOOPBACK, TestCa, clock, credentials, echo, later, listen, node_name, pair, raw_connection,
+    raw_request, user,
 };
 use sabha_core::{
-    Clock, Direction, Identity, MediaKeyContext,
-    message::{Answer, ConferenceId, Epoch, Event, Message, RefusalCode, Request, RosterChange},
-    signalling::{
-        ALPN, CertificateProblem, ClientCredentials, LinkError, Session, SignallingEndpoint,
-        SignallingSettings,
-    },
+    message::{Answer, ConferenceId, Event, Message, RefusalCode, Request, RosterChange},
+    signalling::{ALPN, LinkError, SignallingEndpoint, SignallingSettings},
 };
-use sabha_media::{leg::Ssrc, srtp::SrtpSuite};
-
-/// A member's and a node's end of one session.
-async fn pair(member: &Identity, node: &Identity) -> (Session, Session, SignallingEndpoint) {
-    let (server, address) = listen(node);
-    let client = SignallingEndpoint::client(LOOPBACK).unwrap();
-    let accept = tokio::spawn(async move {
-        let session = server.accept().await.unwrap().handshake().await.unwrap();
-        (session, server)
-    });
-    let session = client.connect(&credentials(member), address, node.node()).await.unwrap();
-    let (accepted, _) = accept.await.unwrap();
-    (session, accepted, client)
-}
-
-fn echo(session: Session) {
-    tokio::spawn(async move {
-        while let Ok((request, responder)) = session.accept_request().await {
-            let answer = match request {
-                Request::Ping {} => Answer::Pong {},
-                _ => Answer::Done {},
-            };
-            let _ = responder.answer(&answer).await;
-        }
-    });
-}
+use sabha_media::leg::Ssrc;
 
 fn muted(index: u8) -> Event {
     Event::Muted { conference: ConferenceId([index; 32]), user: user("alice"), muted: true }
@@ -114,46 +85,6 @@ async fn cancelled_waits_lose_nothing() {
 }
 
 #[tokio::test]
-async fn media_keys_agree_and_every_field_matters() {
-    let ca = TestCa::new();
-    let (member, node) = (ca.device("alice"), ca.mixer("node"));
-    let (session, accepted, _client) = pair(&member, &node).await;
-    let base = MediaKeyContext {
-        conference: ConferenceId([1; 32]),
-        epoch: Epoch { counter: 1, rank: 0 },
-        leg_generation: 1,
-        direction: Direction::ToNode,
-        member_fingerprint: session.local_fingerprint(),
-        node_fingerprint: session.peer().fingerprint,
-        suite: SrtpSuite::AeadAes128Gcm,
-    };
-    let contexts = [
-        base,
-        MediaKeyContext { conference: ConferenceId([2; 32]), ..base },
-        MediaKeyContext { epoch: Epoch { counter: 2, rank: 0 }, ..base },
-        MediaKeyContext { epoch: Epoch { counter: 1, rank: 1 }, ..base },
-        MediaKeyContext { leg_generation: 2, ..base },
-        MediaKeyContext { direction: Direction::ToMember, ..base },
-        MediaKeyContext { member_fingerprint: base.node_fingerprint, ..base },
-        MediaKeyContext { node_fingerprint: base.member_fingerprint, ..base },
-    ];
-    let label = b"EXPORTER-sabha-media-1";
-    let mut keys = Vec::new();
-    for context in contexts {
-        let here = session.export(label, &context.hash(), 28).unwrap();
-        assert_eq!(here, accepted.export(label, &context.hash(), 28).unwrap());
-        keys.push(here.to_vec());
-        sabha_core::media_key(&accepted, &context).unwrap();
-    }
-    let (other, _accepted, _client) = pair(&member, &node).await;
-    keys.push(other.export(label, &base.hash(), 28).unwrap().to_vec());
-    let count = keys.len();
-    keys.sort_unstable();
-    keys.dedup();
-    assert_eq!(keys.len(), count, "each context and each session has its own key");
-}
-
-#[tokio::test]
 async fn session_survives_a_new_socket_of_the_client() {
     let ca = TestCa::new();
     let (session, accepted, client) = pair(&ca.device("alice"), &ca.mixer("node")).await;
@@ -185,123 +116,6 @@ async fn many_devices_share_one_client_socket() {
     for session in &sessions {
         assert_eq!(session.request(&Request::Ping {}).await.unwrap(), Answer::Pong {});
     }
-}
-
-/// Connects and returns what each side says about the failure.
-async fn failure(client: &Identity, client_clock: &Clock, node: &Identity) -> [LinkError; 2] {
-    let settings = SignallingSettings::default();
-    let server = SignallingEndpoint::server(LOOPBACK, &clock(), node, settings).unwrap();
-    let address = server.local_addr().unwrap();
-    let accept =
-        tokio::spawn(async move { server.accept().await.unwrap().handshake().await.err() });
-    let endpoint = SignallingEndpoint::client(LOOPBACK).unwrap();
-    let credentials = ClientCredentials::new(client_clock, client).unwrap();
-    let here = match endpoint.connect(&credentials, address, node.node()).await {
-        Err(error) => error,
-        Ok(session) => session.request(&Request::Ping {}).await.unwrap_err(),
-    };
-    [here, accept.await.unwrap().unwrap()]
-}
-
-fn refused_us(error: &LinkError, expected: CertificateProblem) -> bool {
-    matches!(error, LinkError::RefusedUs { why, .. } if *why == expected)
-}
-
-fn peer_refused(error: &LinkError, expected: CertificateProblem) -> bool {
-    matches!(error, LinkError::PeerRefused { why, .. } if *why == expected)
-}
-
-#[tokio::test]
-async fn server_of_another_ca_is_refused_and_told() {
-    let (ca, other) = (TestCa::new(), TestCa::new());
-    let [here, there] = failure(&ca.device("alice"), &clock(), &other.mixer("node")).await;
-    assert!(peer_refused(&here, CertificateProblem::OtherAuthority), "{here}");
-    assert!(refused_us(&there, CertificateProblem::OtherAuthority), "{there}");
-    assert!(here.to_string().contains("another CA") && there.to_string().contains("another CA"));
-}
-
-#[tokio::test]
-async fn client_of_another_ca_is_refused_and_told() {
-    let (ca, other) = (TestCa::new(), TestCa::new());
-    let (node, foreign) = (ca.mixer("node"), other.device("alice"));
-    let (server, address) = listen(&node);
-    let accept = tokio::spawn(async move { server.accept().await.unwrap().handshake().await });
-    let connected =
-        raw_connection(ca.root(), Some(&foreign), address, &node_name(node.node()), ALPN).await;
-    let here = match connected {
-        Err(error) => error,
-        Ok(connection) => connection.closed().await,
-    };
-    assert!(here.to_string().contains("48"), "the alert unknown_ca: {here}");
-    let there = accept.await.unwrap().err().unwrap();
-    assert!(peer_refused(&there, CertificateProblem::OtherAuthority), "{there}");
-}
-
-#[tokio::test]
-async fn expired_client_is_refused_and_told() {
-    let ca = TestCa::new();
-    let old = ca.device_at(common::earlier(183 * 86_400), "alice", false);
-    let [here, there] = failure(&old, &clock(), &ca.mixer("node")).await;
-    assert!(refused_us(&here, CertificateProblem::Expired), "{here}");
-    assert!(peer_refused(&there, CertificateProblem::Expired), "{there}");
-    assert!(here.to_string().contains("renew") && there.to_string().contains("expired"));
-}
-
-#[tokio::test]
-async fn expired_server_is_refused_and_told() {
-    let ca = TestCa::new();
-    let old = ca.device_at(common::earlier(183 * 86_400), "node", true);
-    let [here, there] = failure(&ca.device("alice"), &clock(), &old).await;
-    assert!(peer_refused(&here, CertificateProblem::Expired), "{here}");
-    assert!(refused_us(&there, CertificateProblem::Expired), "{there}");
-}
-
-#[tokio::test]
-async fn clock_that_is_years_ahead_is_told_as_expiry() {
-    let ca = TestCa::new();
-    let ahead = Clock::fixed(later(3 * 365 * 86_400));
-    let [here, _] = failure(&ca.device("alice"), &ahead, &ca.mixer("node")).await;
-    assert!(here.to_string().contains("clock"), "{here}");
-}
-
-#[tokio::test]
-async fn other_device_than_the_called_one_is_refused() {
-    let ca = TestCa::new();
-    let (server, address) = listen(&ca.mixer("mallory"));
-    let accept = tokio::spawn(async move { server.accept().await.unwrap().handshake().await });
-    let client = SignallingEndpoint::client(LOOPBACK).unwrap();
-    let credentials = credentials(&ca.device("alice"));
-    let called = ca.mixer("node").node();
-    let error = client.connect(&credentials, address, called).await.err().unwrap();
-    assert!(peer_refused(&error, CertificateProblem::OtherName), "{error}");
-    assert!(accept.await.unwrap().is_err());
-}
-
-#[tokio::test]
-async fn client_without_certificate_is_refused() {
-    let ca = TestCa::new();
-    let node = ca.mixer("node");
-    let (server, address) = listen(&node);
-    let accept = tokio::spawn(async move { server.accept().await.unwrap().handshake().await });
-    let raw = raw_connection(ca.root(), None, address, &node_name(node.node()), ALPN).await;
-    if let Ok(connection) = raw {
-        connection.closed().await;
-    }
-    let error = accept.await.unwrap().err().unwrap();
-    assert!(peer_refused(&error, CertificateProblem::Missing), "{error}");
-}
-
-#[tokio::test]
-async fn other_protocol_version_is_told_on_both_sides() {
-    let ca = TestCa::new();
-    let (node, alice) = (ca.mixer("node"), ca.device("alice"));
-    let (server, address) = listen(&node);
-    let accept = tokio::spawn(async move { server.accept().await.unwrap().handshake().await });
-    let name = node_name(node.node());
-    let error = raw_connection(ca.root(), Some(&alice), address, &name, b"sabha/2").await;
-    assert!(error.err().unwrap().to_string().contains("120"), "alert no_application_protocol");
-    let error = accept.await.unwrap().err().unwrap();
-    assert!(matches!(error, LinkError::Version { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -378,4 +192,28 @@ async fn callers_over_the_limit_are_turned_away() {
 #[tokio::test]
 async fn endpoint_that_only_connects_accepts_nobody() {
     assert!(SignallingEndpoint::client(LOOPBACK).unwrap().accept().await.is_none());
+}
+
+#[tokio::test]
+async fn renewed_certificate_is_shown_to_later_callers_and_kept_out_of_older_sessions() {
+    let ca = TestCa::new();
+    let (alice, node) = (ca.device("alice"), ca.mixer("node"));
+    let (server, address) = listen(&node);
+    let client = SignallingEndpoint::client(LOOPBACK).unwrap();
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    let renewed = ca.authority.issue(later(1), node.user(), node.key().clone(), true).unwrap();
+    for identity in [&node, &renewed] {
+        server.renew(identity).unwrap();
+        let credentials = credentials(&alice);
+        let connect = client.connect(&credentials, address, node.node());
+        let accept = async { server.accept().await.unwrap().handshake().await };
+        let (session, accepted) = tokio::join!(connect, accept);
+        here.push(session.unwrap());
+        there.push(accepted.unwrap());
+    }
+    for (index, identity) in [&node, &renewed].into_iter().enumerate() {
+        let fingerprint = identity.certificate().fingerprint;
+        assert_eq!(here[index].peer().fingerprint, fingerprint);
+        assert_eq!(there[index].local_fingerprint(), fingerprint);
+    }
 }

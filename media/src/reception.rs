@@ -12,8 +12,7 @@ pub struct Reception {
     first_index: Option<u64>,
     newest_index: u64,
     received: u64,
-    transit: Option<i64>,
-    newest_timestamp: RtpTimestamp,
+    transit: Option<u32>,
     jitter_sixteenths: u64,
     expected_prior: u64,
     received_prior: u64,
@@ -43,12 +42,11 @@ impl Reception {
         let arrival = u128::from(received_at.as_nanos()) * 48 / 1_000_000;
         let transit = (arrival as u32).wrapping_sub(timestamp.0);
         if let Some(previous) = self.transit {
-            let step = transit.wrapping_sub(previous as u32).cast_signed().unsigned_abs();
+            let step = transit.wrapping_sub(previous).cast_signed().unsigned_abs();
             let jitter = self.jitter_sixteenths;
             self.jitter_sixteenths = jitter + u64::from(step) - ((jitter + 8) >> 4);
         }
-        self.transit = Some(i64::from(transit));
-        self.newest_timestamp = timestamp;
+        self.transit = Some(transit);
     }
 
     /// Returns the packets received.

@@ -57,6 +57,32 @@ pub enum DriverError {
     Register(#[source] io::Error),
 }
 
+/// A command was not queued; it comes back.
+pub struct SendError<C> {
+    /// Why it was refused.
+    pub reason: DriverError,
+    /// What the caller had passed in.
+    pub returned: C,
+}
+
+impl<C> fmt::Debug for SendError<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<C> fmt::Display for SendError<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl<C> std::error::Error for SendError<C> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.reason)
+    }
+}
+
 /// An endpoint was not added; it comes back with its socket.
 pub struct AddError<E> {
     /// Why it was refused.

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use crate::counters::{Counters, SharedCounters};
 use crate::driver::DriverConfig;
 use crate::endpoint::Endpoint;
-use crate::error::{AddError, DriverError, StartError};
+use crate::error::{AddError, DriverError, SendError, StartError};
 use crate::key::{EndpointKey, KeyAllocator};
 use crate::raw::poller::Poller;
 use crate::raw::socket::MediaSocket;
@@ -38,7 +38,11 @@ impl<E: Endpoint> DriverHandle<E> {
     ///
     /// # Errors
     /// As there.
-    pub fn send(&self, key: EndpointKey, command: E::Command) -> Result<(), DriverError> {
+    pub fn send(
+        &self,
+        key: EndpointKey,
+        command: E::Command,
+    ) -> Result<(), SendError<E::Command>> {
         self.sender.send(key, command)
     }
 
@@ -117,9 +121,16 @@ impl<E: Endpoint> DriverSender<E> {
     /// A command for an endpoint that was removed is dropped and counted (`commands_unknown`).
     ///
     /// # Errors
-    /// `Full` if the queue is full, `Gone` if the thread has ended; the command is dropped.
-    pub fn send(&self, key: EndpointKey, command: E::Command) -> Result<(), DriverError> {
-        self.offer(Message::Command(key, command)).map_err(|(reason, _)| reason)
+    /// `SendError` with the command: `Full` if the queue is full, `Gone` if the thread has ended.
+    pub fn send(
+        &self,
+        key: EndpointKey,
+        command: E::Command,
+    ) -> Result<(), SendError<E::Command>> {
+        match self.offer(Message::Command(key, command)) {
+            Err((reason, Message::Command(_, returned))) => Err(SendError { reason, returned }),
+            _ => Ok(()),
+        }
     }
 
     /// Takes an endpoint off the thread and closes its socket.

@@ -28,7 +28,7 @@ pub use clock::{Clock, ClockReading};
 pub use counters::{Counters, LATENESS_BUCKETS, Lateness};
 pub use driver::{Driver, DriverConfig};
 pub use endpoint::Endpoint;
-pub use error::{AddError, BindError, DriverError, StartError};
+pub use error::{AddError, BindError, DriverError, SendError, StartError};
 pub use handle::{DriverHandle, DriverSender};
 pub use key::EndpointKey;
 pub use poll_driver::PollDriver;

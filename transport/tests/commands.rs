@@ -46,7 +46,7 @@ fn full_queue_refuses_with_its_limit() {
     for number in 0..3 {
         driver.send(key, Order::Note(number)).unwrap();
     }
-    let error = driver.send(key, Order::Note(3)).unwrap_err();
+    let error = driver.send(key, Order::Note(3)).unwrap_err().reason;
     assert!(matches!(error, DriverError::Full { commands_max: 3 }), "{error}");
     assert!(matches!(driver.remove(key).unwrap_err(), DriverError::Full { .. }));
     let refused = driver.add(bind("127.0.0.1:0").0, Probe::echo()).unwrap_err();
@@ -108,7 +108,7 @@ fn shutdown_does_what_was_queued_and_returns_all_endpoints() {
     let endpoints = driver.shutdown();
     assert_eq!(endpoints.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [first, second]);
     assert!(matches!(wait_for(&events, Some), Event::Noted(7)));
-    assert!(matches!(sender.send(first, Order::Note(8)).unwrap_err(), DriverError::Gone));
+    assert!(matches!(sender.send(first, Order::Note(8)).unwrap_err().reason, DriverError::Gone));
     let refused = sender.add(bind("127.0.0.1:0").0, Probe::echo()).unwrap_err();
     assert!(matches!(refused.reason, DriverError::Gone));
 }
@@ -120,7 +120,7 @@ fn dropping_the_handle_ends_the_thread() {
     let key = add(&driver, probe);
     let sender = driver.sender().clone();
     drop(driver);
-    assert!(matches!(sender.send(key, Order::Note(1)).unwrap_err(), DriverError::Gone));
+    assert!(matches!(sender.send(key, Order::Note(1)).unwrap_err().reason, DriverError::Gone));
     assert!(events.recv_timeout(PATIENCE).is_err(), "the endpoint was dropped");
 }
 

@@ -30,6 +30,8 @@ pub struct TimingLog {
     pub sent: Vec<SentPacket>,
     /// What was played; one entry for each frame of 20 ms.
     pub played: Vec<PlayedFrame>,
+    /// When each RTP packet was received, in the order of arrival.
+    pub arrived: Vec<Instant>,
     unsent: usize,
 }
 

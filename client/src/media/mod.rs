@@ -181,6 +181,9 @@ impl MemberMedia {
             PacketKind::Rtp => {
                 let plain = self.receiver.unprotect_rtp(bytes)?;
                 self.reports.handle_contact();
+                if let Some(log) = &mut self.log {
+                    log.arrived.push(received_at);
+                }
                 self.downlink.handle_rtp(plain.index.0, &bytes[..plain.length], received_at)
             }
             PacketKind::Rtcp => {

@@ -20,8 +20,8 @@ pub fn built_in_clips() -> Vec<Clip> {
 
 /// Name and Ogg Opus bytes of each clip.
 const CLIPS: [(&str, &[u8]); 4] = [
-    ("asha", include_bytes!("../../../control/clips/asha.opus")),
-    ("ben", include_bytes!("../../../control/clips/ben.opus")),
-    ("carla", include_bytes!("../../../control/clips/carla.opus")),
-    ("dev", include_bytes!("../../../control/clips/dev.opus")),
+    ("asha", include_bytes!("../../clips/asha.opus")),
+    ("ben", include_bytes!("../../clips/ben.opus")),
+    ("carla", include_bytes!("../../clips/carla.opus")),
+    ("dev", include_bytes!("../../clips/dev.opus")),
 ];

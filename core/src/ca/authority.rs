@@ -14,27 +14,25 @@ use rustls::pki_types::CertificateDer;
 use crate::{
     ca::{
         authority_error::AuthorityError,
+        certifier::Certifier,
         csr::requested_key,
         directory::{self, DATABASE, OUTBOX},
         otp::{self, OtpHash, TRIES_MAX},
         outbox::{FolderOutbox, Mail, Outbox},
-        profile::{DeviceProfile, Signer},
         proof::{Redemption, Renewal},
         refusal::CaRefusal,
         settings::AuthoritySettings,
-        store::{DeviceRecord, Ledger, Store},
+        store::{Ledger, Store},
     },
-    certificate::{MixerMark, TrustRoot},
-    fingerprint::Fingerprint,
-    identity::{DeviceKey, Identity, IdentityError, NodeId, UserId},
+    certificate::TrustRoot,
+    identity::{DeviceKey, Identity, IdentityError, UserId},
     unix_time::UnixTime,
 };
 
 /// A certificate authority on one folder. Shared between threads by reference.
 pub struct Authority {
     root: TrustRoot,
-    issuing: Signer,
-    issuing_ends: UnixTime,
+    certifier: Certifier,
     settings: AuthoritySettings,
     store: Mutex<Store>,
     outbox: Box<dyn Outbox>,
@@ -52,9 +50,8 @@ impl Authority {
     ) -> Result<Self, AuthorityError> {
         let authorities = directory::open_or_create(now, dir)?;
         Ok(Self {
-            issuing_ends: directory::expiry(&authorities.issuing.certificate)?,
+            certifier: Certifier::new(authorities.issuing, settings.clone())?,
             root: authorities.root,
-            issuing: authorities.issuing,
             settings,
             store: Mutex::new(Store::open(&dir.join(DATABASE))?),
             outbox: Box::new(FolderOutbox::new(&dir.join(OUTBOX))?),
@@ -112,7 +109,7 @@ impl Authority {
         }
         let chain = self.store().alone(|ledger| {
             self.try_otp(ledger, now, user, otp)?;
-            let chain = self.certify(ledger, now, user, node, mixer)?;
+            let chain = self.certifier.certify(ledger, now, user, node, mixer)?;
             ledger.mark_used(user)?;
             Ok::<_, CaRefusal>(chain)
         })?;
@@ -136,7 +133,7 @@ impl Authority {
         self.store().alone(|ledger| {
             let record = ledger.device(&present.node)?.ok_or(CaRefusal::UnknownDevice)?;
             let mixer = record.mixer.is_some();
-            self.certify(ledger, now, &present.user, present.node, mixer)
+            self.certifier.certify(ledger, now, &present.user, present.node, mixer)
         })
     }
 
@@ -151,8 +148,9 @@ impl Authority {
         key: Arc<DeviceKey>,
         mixer: bool,
     ) -> Result<Identity, CaRefusal> {
-        let chain =
-            self.store().alone(|ledger| self.certify(ledger, now, user, key.node(), mixer))?;
+        let chain = self
+            .store()
+            .alone(|ledger| self.certifier.certify(ledger, now, user, key.node(), mixer))?;
         Identity::new(now, key, chain, self.root.clone()).map_err(|error| match error {
             IdentityError::Chain(error) => CaRefusal::Certificate(error),
             error => {
@@ -180,8 +178,8 @@ impl Authority {
         now: UnixTime,
         key: &DeviceKey,
     ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
-        let leaf = self.issuing.server(now, key)?;
-        Ok(vec![leaf, self.issuing.certificate.clone(), self.root.der().clone()])
+        let leaf = self.certifier.issuing().server(now, key)?;
+        Ok(vec![leaf, self.certifier.issuing().certificate.clone(), self.root.der().clone()])
     }
 
     fn try_otp(
@@ -207,59 +205,6 @@ impl Authority {
             true => Ok(()),
             false => Err(CaRefusal::WrongOtp { tries_left: TRIES_MAX - record.tries - 1 }),
         }
-    }
-
-    fn certify(
-        &self,
-        ledger: &Ledger<'_>,
-        now: UnixTime,
-        user: &UserId,
-        node: NodeId,
-        wants_mixer: bool,
-    ) -> Result<Vec<CertificateDer<'static>>, CaRefusal> {
-        let known = ledger.device(&node)?;
-        if known.as_ref().is_some_and(|known| known.user != user.as_str()) {
-            return Err(CaRefusal::KeyOfAnother);
-        }
-        let marked = known.and_then(|known| known.mixer);
-        let mixer = self.mark(ledger, now, user, node, wants_mixer, marked)?;
-        let not_after = now.after(self.settings.certificate_lifetime).min(self.issuing_ends);
-        let profile = DeviceProfile { user, node, mixer, not_after };
-        let leaf = self.issuing.device(now, &profile).map_err(|error| {
-            tracing::error!(%user, %error, "a device certificate could not be signed");
-            CaRefusal::Internal
-        })?;
-        let record = DeviceRecord { user: user.to_string(), mixer, not_after };
-        ledger.put_device(&node, &record, Fingerprint::of(&leaf))?;
-        Ok(vec![leaf, self.issuing.certificate.clone()])
-    }
-
-    /// Checks the user's limits and returns the mark that the certificate gets.
-    fn mark(
-        &self,
-        ledger: &Ledger<'_>,
-        now: UnixTime,
-        user: &UserId,
-        node: NodeId,
-        wants_mixer: bool,
-        marked: Option<MixerMark>,
-    ) -> Result<Option<MixerMark>, CaRefusal> {
-        let (devices, mixers) = ledger.other_devices(now, user, &node)?;
-        let max = self.settings.devices_per_user_max;
-        if devices >= max {
-            return Err(CaRefusal::TooManyDevices { user: user.clone(), max });
-        }
-        if !wants_mixer {
-            return Ok(None);
-        }
-        if !self.settings.mixers.allows(user) {
-            return Err(CaRefusal::MixerForbidden(user.clone()));
-        }
-        let max = self.settings.mixers_per_user_max;
-        if mixers >= max {
-            return Err(CaRefusal::TooManyMixers { user: user.clone(), max });
-        }
-        Ok(Some(marked.unwrap_or(MixerMark { node_since: now })))
     }
 
     /// The store stays consistent when a thread panics: its transaction is rolled back.

@@ -5,6 +5,8 @@
 
 pub mod authority;
 pub mod authority_error;
+mod callers;
+mod certifier;
 mod csr;
 mod directory;
 pub mod enrol;

@@ -43,14 +43,16 @@ impl Signer {
 
     /// Makes a self-signed root; it may sign issuing CAs only.
     pub(crate) fn root(now: UnixTime, key: DeviceKey) -> Result<Self, rcgen::Error> {
-        let params = authority_params("Sabha Root CA", now, ROOT_LIFETIME, 1)?;
+        let name = authority_name("Sabha Root CA", &key);
+        let params = authority_params(&name, now, ROOT_LIFETIME, 1)?;
         let certificate = params.self_signed(&key)?.into();
         Self::new(key, certificate)
     }
 
     /// Makes an issuing CA under this root; it may sign leaves only.
     pub(crate) fn issuing(&self, now: UnixTime, key: DeviceKey) -> Result<Self, rcgen::Error> {
-        let params = authority_params("Sabha Issuing CA", now, ISSUING_LIFETIME, 0)?;
+        let name = authority_name("Sabha Issuing CA", &key);
+        let params = authority_params(&name, now, ISSUING_LIFETIME, 0)?;
         let certificate = params.signed_by(&key, &self.issuer)?.into();
         Self::new(key, certificate)
     }
@@ -100,6 +102,11 @@ impl PublicKeyData for Ed25519Public {
     fn algorithm(&self) -> &'static SignatureAlgorithm {
         &rcgen::PKCS_ED25519
     }
+}
+
+/// Names a CA after its key, so that verifiers can tell one network's CA from another's.
+fn authority_name(what: &str, key: &DeviceKey) -> String {
+    format!("{what} {}", &key.node().to_string()[..16])
 }
 
 fn authority_params(

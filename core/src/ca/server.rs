@@ -3,13 +3,7 @@
 //! Clients are not authenticated by TLS here: they have no certificate yet. Their addresses are
 //! validated by a retry before anything is kept, then counted.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
@@ -23,6 +17,7 @@ use crate::{
         CA_ALPN, CaRefusal,
         authority::Authority,
         authority_error::AuthorityError,
+        callers::Callers,
         message::{CaAnswer, CaRequest},
         proof::{Nonce, Redemption, Renewal},
     },
@@ -149,33 +144,6 @@ impl CaServer {
     }
 }
 
-/// Connections of each address within the present minute.
-struct Callers {
-    max: u32,
-    minute: u64,
-    counts: HashMap<IpAddr, u32>,
-}
-
-impl Callers {
-    fn new(max: u32) -> Self {
-        Self { max, minute: 0, counts: HashMap::new() }
-    }
-
-    fn admit(&mut self, now: UnixTime, ip: IpAddr) -> bool {
-        let minute = now.as_secs() / 60;
-        if minute != self.minute {
-            self.minute = minute;
-            self.counts.clear();
-        }
-        if self.counts.len() >= CALLERS_MAX && !self.counts.contains_key(&ip) {
-            return false;
-        }
-        let count = self.counts.entry(ip).or_default();
-        *count = count.saturating_add(1);
-        *count <= self.max
-    }
-}
-
 async fn serve(authority: &Arc<Authority>, clock: &Clock, connection: &Connection) {
     let peer = Peer::Authority(connection.remote_address());
     let mut nonce = None;
@@ -264,8 +232,6 @@ async fn reply(mut send: SendStream, answer: &CaAnswer, peer: Peer) -> Option<()
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 1024;
-/// Addresses that are counted in one minute; further ones wait for the next.
-const CALLERS_MAX: usize = 65_536;
 /// Requests on one connection; enrolment takes three.
 const REQUESTS_MAX: usize = 16;
 /// How long one connection may last; typing a password happens between connections.

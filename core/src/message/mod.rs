@@ -20,7 +20,7 @@ pub(crate) mod wire;
 pub use self::{
     answer::{Answer, JoinAnswer, Refusal, RefusalCode},
     codec::{Message, MessageError},
-    conference::{ConferenceId, ConferenceOrigin},
+    conference::{ConferenceId, ConferenceOrigin, NoRandomness},
     epoch::Epoch,
     event::{Event, RosterChange},
     join_link::{JoinLink, JoinLinkError},

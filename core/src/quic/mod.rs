@@ -1,5 +1,6 @@
 //! What the CA's server and signalling share: endpoints, TLS settings, streams and their errors.
 
+pub mod certificate_problem;
 mod config;
 pub mod link_error;
 mod pinned;
@@ -14,8 +15,9 @@ use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig};
 use rustls::pki_types::CertificateDer;
 
 pub use self::{
+    certificate_problem::CertificateProblem,
     config::ConfigError,
-    link_error::{CertificateProblem, LinkError, Peer},
+    link_error::{LinkError, Peer},
 };
 pub(crate) use self::{
     config::{

@@ -3,20 +3,21 @@
 use std::{
     fmt, io,
     net::{SocketAddr, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use quinn::{ClientConfig, Endpoint, Incoming};
+use quinn::{ClientConfig, Endpoint};
 use thiserror::Error;
 
 use crate::{
     fingerprint::Fingerprint,
     identity::{Identity, NodeId},
     quic::{self, ConfigError, LinkError, Peer},
-    signalling::{ALPN, session::Session},
+    signalling::{
+        ALPN,
+        incoming::{Handshakes, IncomingSession, ServerCertificate},
+        session::Session,
+    },
     unix_time::Clock,
 };
 
@@ -43,13 +44,6 @@ pub struct SignallingEndpoint {
     server: Option<Arc<Server>>,
 }
 
-/// A caller whose handshake has not begun; dropping it refuses the caller.
-pub struct IncomingSession {
-    incoming: Incoming,
-    handshake: Handshake,
-    fingerprint: Fingerprint,
-}
-
 /// An endpoint cannot be opened.
 #[derive(Debug, Error)]
 pub enum EndpointError {
@@ -70,9 +64,10 @@ pub enum EndpointError {
 }
 
 struct Server {
-    fingerprint: Fingerprint,
+    clock: Clock,
     settings: SignallingSettings,
-    handshakes: Arc<AtomicUsize>,
+    handshakes: Handshakes,
+    certificate: RwLock<ServerCertificate>,
 }
 
 impl Default for SignallingSettings {
@@ -126,7 +121,7 @@ impl SignallingEndpoint {
         Ok(Self { endpoint, server: None })
     }
 
-    /// Makes this endpoint accept sessions as `identity`; later calls renew the certificate.
+    /// Makes this endpoint accept sessions as `identity`.
     ///
     /// # Errors
     /// `EndpointError::Config` if TLS does not take the certificate.
@@ -136,11 +131,24 @@ impl SignallingEndpoint {
         identity: &Identity,
         settings: SignallingSettings,
     ) -> Result<Self, EndpointError> {
-        let config = quic::mutual_server_config(clock, identity, ALPN)?;
-        self.endpoint.set_server_config(Some(config));
-        let fingerprint = identity.certificate().fingerprint;
-        self.server = Some(Arc::new(Server { fingerprint, settings, handshakes: Arc::default() }));
+        let certificate = ServerCertificate::new(clock, identity)?;
+        self.endpoint.set_server_config(Some((*certificate.config).clone()));
+        let (clock, certificate) = (clock.clone(), RwLock::new(certificate));
+        let handshakes = Handshakes::default();
+        self.server = Some(Arc::new(Server { clock, settings, handshakes, certificate }));
         Ok(self)
+    }
+
+    /// Shows a renewed certificate to callers from now on; sessions keep the one they began with.
+    ///
+    /// # Errors
+    /// `ConfigError` if TLS does not take the certificate.
+    pub fn renew(&self, identity: &Identity) -> Result<(), ConfigError> {
+        if let Some(server) = &self.server {
+            let renewed = ServerCertificate::new(&server.clock, identity)?;
+            *server.certificate.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        }
+        Ok(())
     }
 
     /// Waits for the next caller; `None` once closed, or at once if this endpoint only connects.
@@ -155,16 +163,15 @@ impl SignallingEndpoint {
                 incoming.refuse();
                 continue;
             }
-            let is_busy =
-                server.handshakes.load(Ordering::Relaxed) >= server.settings.handshakes_max;
+            let is_busy = server.handshakes.count() >= server.settings.handshakes_max;
             if is_busy && incoming.may_retry() {
                 if let Err(error) = incoming.retry() {
                     error.into_incoming().refuse();
                 }
                 continue;
             }
-            let handshake = Handshake::begin(&server.handshakes);
-            return Some(IncomingSession { incoming, handshake, fingerprint: server.fingerprint });
+            let certificate = server.certificate.read().unwrap_or_else(PoisonError::into_inner);
+            return Some(IncomingSession::new(incoming, &server.handshakes, certificate.clone()));
         }
     }
 
@@ -218,44 +225,8 @@ impl SignallingEndpoint {
     }
 }
 
-impl IncomingSession {
-    /// Returns where the caller calls from.
-    #[must_use]
-    pub fn remote_address(&self) -> SocketAddr {
-        self.incoming.remote_address()
-    }
-
-    /// Completes the handshake, which verifies the caller's certificate. Run it in its own task.
-    ///
-    /// # Errors
-    /// `LinkError` says who refused whom and why.
-    pub async fn handshake(self) -> Result<Session, LinkError> {
-        let peer = Peer::Caller(self.incoming.remote_address());
-        let connection = self.incoming.await;
-        drop(self.handshake);
-        let connection = connection.map_err(|error| LinkError::handshake(peer, error))?;
-        Session::new(connection, self.fingerprint, peer)
-    }
-}
-
 impl fmt::Debug for SignallingEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SignallingEndpoint({:?})", self.endpoint.local_addr())
-    }
-}
-
-/// Counts a handshake until it is dropped.
-struct Handshake(Arc<AtomicUsize>);
-
-impl Handshake {
-    fn begin(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -4,12 +4,12 @@
 //! message and ends with FIN. Either side may ask, answer and notify.
 
 pub mod endpoint;
+pub mod incoming;
 pub mod session;
 
 pub use self::{
-    endpoint::{
-        ClientCredentials, EndpointError, IncomingSession, SignallingEndpoint, SignallingSettings,
-    },
+    endpoint::{ClientCredentials, EndpointError, SignallingEndpoint, SignallingSettings},
+    incoming::IncomingSession,
     session::{Responder, Session},
 };
 pub use crate::quic::{CertificateProblem, LinkError, Peer};

@@ -1,6 +1,8 @@
 //! A CA in a temporary folder, and devices of it.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod samples;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -15,13 +17,16 @@ use rustls::{
 };
 use sabha_core::{
     Clock, DeviceKey, Identity, NodeId, UnixTime, UserId,
-    ca::{Authority, AuthoritySettings, FolderOutbox},
-    certificate::TrustRoot,
-    signalling::{ClientCredentials, SignallingEndpoint, SignallingSettings},
+    ca::{Authority, AuthoritySettings, CaRefusal, FolderOutbox, Redemption},
+    certificate::{PeerCertificate, TrustRoot},
+    message::{Answer, Request},
+    signalling::{ClientCredentials, Session, SignallingEndpoint, SignallingSettings},
 };
 use tempfile::TempDir;
 
 pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+/// When test CAs are made: long enough ago for a certificate to have expired.
+pub const FOUNDED: UnixTime = NOW.before(Duration::from_secs(200 * 86_400));
 pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 pub struct TestCa {
@@ -36,7 +41,7 @@ impl TestCa {
 
     pub fn with(settings: AuthoritySettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let authority = Arc::new(Authority::open_or_create(NOW, dir.path(), settings).unwrap());
+        let authority = Arc::new(Authority::open_or_create(FOUNDED, dir.path(), settings).unwrap());
         Self { dir, authority }
     }
 
@@ -98,6 +103,32 @@ pub fn credentials(identity: &Identity) -> ClientCredentials {
     ClientCredentials::new(&clock(), identity).unwrap()
 }
 
+/// A member's and a node's end of one session.
+pub async fn pair(member: &Identity, node: &Identity) -> (Session, Session, SignallingEndpoint) {
+    let (server, address) = listen(node);
+    let client = SignallingEndpoint::client(LOOPBACK).unwrap();
+    let accept = tokio::spawn(async move {
+        let session = server.accept().await.unwrap().handshake().await.unwrap();
+        (session, server)
+    });
+    let session = client.connect(&credentials(member), address, node.node()).await.unwrap();
+    let (accepted, _) = accept.await.unwrap();
+    (session, accepted, client)
+}
+
+/// Answers every request of a session.
+pub fn echo(session: Session) {
+    tokio::spawn(async move {
+        while let Ok((request, responder)) = session.accept_request().await {
+            let answer = match request {
+                Request::Ping {} => Answer::Pong {},
+                _ => Answer::Done {},
+            };
+            let _ = responder.answer(&answer).await;
+        }
+    });
+}
+
 /// A QUIC client of no library: for messages that ours would never send.
 pub async fn raw_connection(
     root: &TrustRoot,
@@ -144,4 +175,35 @@ fn private_key(identity: &Identity) -> PrivateKeyDer<'static> {
     let path: &Path = &dir.path().join("device.key");
     identity.key().save(path).unwrap();
     PrivateKeyDer::from_pem_file(path).unwrap()
+}
+
+pub const NONCE: [u8; 32] = [7; 32];
+
+pub fn csr(key: &DeviceKey) -> Vec<u8> {
+    rcgen::CertificateParams::default().serialize_request(key).unwrap().der().to_vec()
+}
+
+pub fn redeem_mixer(
+    authority: &Authority,
+    now: UnixTime,
+    user: &UserId,
+    otp: &str,
+    key: &DeviceKey,
+    mixer: bool,
+) -> Result<PeerCertificate, CaRefusal> {
+    let csr = csr(key);
+    let proof = Redemption::prove(key, &NONCE, user, &csr);
+    let redemption = Redemption { user, otp, csr: &csr, proof: &proof, nonce: &NONCE, mixer };
+    let chain = authority.redeem(now, &redemption)?;
+    Ok(authority.root().verify_device(now, &chain).unwrap())
+}
+
+pub fn redeem(
+    authority: &Authority,
+    now: UnixTime,
+    user: &UserId,
+    otp: &str,
+    key: &DeviceKey,
+) -> Result<PeerCertificate, CaRefusal> {
+    redeem_mixer(authority, now, user, otp, key, false)
 }

@@ -24,7 +24,6 @@ struct Slot {
     has_extension: bool,
     length: usize,
     users: u32,
-    taken: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -79,7 +78,6 @@ impl Deferred {
             has_extension: body.has_extension,
             length: body.bytes.len(),
             users: 0,
-            taken: true,
         };
         Some(slot)
     }
@@ -107,7 +105,6 @@ impl Deferred {
             take(entry.leg, entry.header, Body { csrc_count, has_extension, bytes });
             slot.users -= 1;
             if slot.users == 0 {
-                slot.taken = false;
                 self.free.push(entry.slot);
             }
         }
@@ -117,13 +114,10 @@ impl Deferred {
         self.queue.peek().map(|Reverse(entry)| entry.due)
     }
 
-    /// Frees a body whose every packet was refused.
-    pub(super) fn release_unused(&mut self) {
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot.taken && slot.users == 0 {
-                slot.taken = false;
-                self.free.push(index);
-            }
+    /// Frees a body if none of its packets is queued.
+    pub(super) fn release_unused(&mut self, slot: usize) {
+        if self.slots[slot].users == 0 {
+            self.free.push(slot);
         }
     }
 }

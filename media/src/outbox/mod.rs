@@ -56,6 +56,16 @@ struct StoredBody {
     has_extension: bool,
     start: usize,
     end: usize,
+    /// Where its copy is, once a packet of it was deferred.
+    copy: Copied,
+}
+
+/// Whether a body is in the slab of deferred ones.
+#[derive(Clone, Copy)]
+enum Copied {
+    NotYet,
+    At(usize),
+    Refused,
 }
 
 #[derive(Clone, Copy)]
@@ -122,13 +132,22 @@ impl Outbox {
             self.bytes.extend_from_slice(piece);
         }
         let end = self.bytes.len();
-        self.bodies.push(StoredBody { csrc_count, has_extension, start, end });
+        self.bodies.push(StoredBody {
+            csrc_count,
+            has_extension,
+            start,
+            end,
+            copy: Copied::NotYet,
+        });
         Some(BodyId(self.bodies.len() as u32 - 1))
     }
 
     /// Queues one packet: `body` with `header`, to `leg`, not before `due`.
+    ///
+    /// Refused, and counted, if the outbox is full or was drained since the body was stored.
     pub fn send(&mut self, leg: LegId, header: RtpHeader, body: BodyId, due: Instant) {
-        if self.packets.len() == self.limits.packets_max {
+        let is_stale = body.0 as usize >= self.bodies.len();
+        if is_stale || self.packets.len() == self.limits.packets_max {
             self.refused += 1;
             return;
         }
@@ -139,25 +158,29 @@ impl Outbox {
     /// keeps the others.
     pub fn drain(&mut self, now: Instant, mut take: impl FnMut(LegId, RtpHeader, Body<'_>)) {
         self.deferred.drain(now, &mut take);
-        let mut copied: Option<(u32, Option<usize>)> = None;
         for packet in &self.packets {
-            let stored = self.bodies[packet.body as usize];
+            let stored = &mut self.bodies[packet.body as usize];
             let bytes = &self.bytes[stored.start..stored.end];
-            let StoredBody { csrc_count, has_extension, .. } = stored;
+            let StoredBody { csrc_count, has_extension, .. } = *stored;
             let body = Body { csrc_count, has_extension, bytes };
             if packet.due <= now {
                 take(packet.leg, packet.header, body);
                 continue;
             }
-            let slot = match copied {
-                Some((id, slot)) if id == packet.body => slot,
-                _ => self.deferred.copy(&body),
+            if let Copied::NotYet = stored.copy {
+                stored.copy = self.deferred.copy(&body).map_or(Copied::Refused, Copied::At);
+            }
+            let kept = match stored.copy {
+                Copied::At(slot) => self.deferred.push(packet, slot),
+                Copied::NotYet | Copied::Refused => false,
             };
-            copied = Some((packet.body, slot));
-            let kept = slot.is_some_and(|slot| self.deferred.push(packet, slot));
             self.refused += u64::from(!kept);
         }
-        self.deferred.release_unused();
+        for stored in &self.bodies {
+            if let Copied::At(slot) = stored.copy {
+                self.deferred.release_unused(slot);
+            }
+        }
         self.packets.clear();
         self.bodies.clear();
         self.bytes.clear();
@@ -173,9 +196,9 @@ impl Outbox {
         self.packets.len()
     }
 
-    /// Returns true if nothing was queued since the last drain.
+    /// Returns true if there is nothing to drain: neither packet nor body since the last time.
     pub fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+        self.packets.is_empty() && self.bodies.is_empty()
     }
 
     /// Returns how many bodies and packets were refused because a limit was reached.
@@ -197,6 +220,8 @@ const BODY_SIZE_MAX: usize = DATAGRAM_SIZE_MAX - 12 - 16;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::rtp::{PayloadType, RtpTimestamp, SequenceNumber};
 
@@ -268,6 +293,54 @@ mod tests {
     }
 
     #[test]
+    fn bodies_deferred_in_turns_are_copied_once_each() {
+        let mut outbox = Outbox::new(LIMITS);
+        let one = outbox.store(&[], &[], b"one").unwrap();
+        let other = outbox.store(&[], &[], b"other").unwrap();
+        for index in 0..3 {
+            outbox.send(leg(index), header(index), one, SOON);
+            outbox.send(leg(index), header(index), other, SOON);
+        }
+        assert!(drained(&mut outbox, Instant::ZERO).is_empty());
+        assert_eq!((drained(&mut outbox, SOON).len(), outbox.refused()), (6, 0));
+    }
+
+    #[test]
+    fn body_that_nobody_is_sent_is_forgotten_at_the_next_drain() {
+        let mut outbox = Outbox::new(LIMITS);
+        let body = outbox.store(&[], &[], b"for nobody").unwrap();
+        assert_eq!((outbox.len(), outbox.is_empty()), (0, false));
+        drained(&mut outbox, Instant::ZERO);
+        assert!(outbox.is_empty());
+        outbox.send(leg(0), header(0), body, Instant::ZERO);
+        assert_eq!((outbox.len(), outbox.refused()), (0, 1), "its name went with it");
+    }
+
+    #[test]
+    fn refused_copy_gives_its_place_back() {
+        let limits = OutboxLimits { packets_max: 2, ..LIMITS };
+        let mut outbox = Outbox::new(limits);
+        let body = outbox.store(&[], &[], b"body").unwrap();
+        for index in 0..2 {
+            outbox.send(leg(index), header(index), body, SOON);
+        }
+        drained(&mut outbox, Instant::ZERO);
+        for _ in 0..3 {
+            let body = outbox.store(&[], &[], b"too many").unwrap();
+            outbox.send(leg(2), header(2), body, SOON);
+            drained(&mut outbox, Instant::ZERO);
+        }
+        assert_eq!(outbox.refused(), 3, "the queue holds two packets");
+        assert_eq!(drained(&mut outbox, SOON).len(), 2);
+        for text in [b"a", b"b"] {
+            let body = outbox.store(&[], &[], text).unwrap();
+            outbox.send(leg(0), header(0), body, SOON + Duration::from_millis(1));
+        }
+        drained(&mut outbox, SOON);
+        assert_eq!(outbox.refused(), 3, "both places of the slab were free again");
+    }
+
+    #[test]
     fn every_limit_refuses_and_counts() {
         let mut outbox = Outbox::new(LIMITS);
         let bodies: Vec<_> = (0..6).map(|_| outbox.store(&[], &[], b"b")).collect();
@@ -278,8 +351,8 @@ mod tests {
         }
         assert_eq!((outbox.len(), outbox.refused()), (8, 4));
         drained(&mut outbox, Instant::ZERO);
-        assert_eq!(outbox.refused(), 10, "only two bodies fit the deferred slab");
-        assert_eq!(drained(&mut outbox, SOON).len(), 2);
+        assert_eq!(outbox.refused(), 8, "only two bodies fit the deferred slab");
+        assert_eq!(drained(&mut outbox, SOON).len(), 4);
         let body = outbox.store(&[], &[], &[0; DATAGRAM_SIZE_MAX]);
         assert_eq!(body, None, "larger than a datagram");
     }

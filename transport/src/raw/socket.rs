@@ -22,7 +22,8 @@ pub struct MediaSocket {
 impl MediaSocket {
     /// Binds a socket to `addr`; port 0 takes a free port.
     ///
-    /// An IPv6 socket takes IPv6 only, so that both families can be bound to one port.
+    /// The unspecified IPv6 address serves both families: IPv4 peers appear there, and are sent to,
+    /// as mapped addresses (RFC 4291 section 2.5.5.2). Any other IPv6 address takes IPv6 only.
     ///
     /// # Errors
     /// `BindError` with the step that failed. Buffer sizes, stamps and GRO that the kernel
@@ -31,8 +32,9 @@ impl MediaSocket {
         let failed = |step| move |source| BindError { addr, step, source };
         let fd = open(addr).map_err(failed("open"))?;
         if addr.is_ipv6() {
-            set(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)
-                .map_err(failed("restrict to IPv6"))?;
+            let v6_only = libc::c_int::from(!addr.ip().is_unspecified());
+            set(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, v6_only)
+                .map_err(failed("choose the families of"))?;
         }
         set_buffer(&fd, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, addr);
         set_buffer(&fd, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, addr);

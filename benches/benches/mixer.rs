@@ -1,0 +1,45 @@
+//! One tick of a conference of three talkers, through the shard, without the kernel.
+#![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use sabha_benches::Room;
+
+const TALKERS: usize = 3;
+
+fn tick(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("mixer/tick");
+    for listeners in [10, 100, 1_000] {
+        let mut room = Room::new(TALKERS, listeners);
+        group.bench_function(BenchmarkId::new("listeners", listeners), |bencher| {
+            bencher.iter_custom(|ticks| measure(&mut room, ticks));
+        });
+        check(&mut room, TALKERS + listeners);
+    }
+    group.finish();
+}
+
+fn measure(room: &mut Room, ticks: u64) -> Duration {
+    let mut total = Duration::ZERO;
+    for _ in 0..ticks {
+        room.prepare();
+        let start = Instant::now();
+        black_box(room.tick());
+        total += start.elapsed();
+    }
+    total
+}
+
+/// A bench of a room in which nobody is heard would be worth nothing.
+fn check(room: &mut Room, members: usize) {
+    let (datagrams, encodes) = (room.tick(), room.counters().encodes);
+    room.prepare();
+    assert!(room.tick() - datagrams >= members as u64, "each member is sent a packet");
+    let made = room.counters().encodes - encodes;
+    assert_eq!(made, TALKERS as u64 + 1, "one shared encode and one for each talker");
+}
+
+criterion_group!(benches, tick);
+criterion_main!(benches);

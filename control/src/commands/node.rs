@@ -1,0 +1,74 @@
+//! `sabha node`: carries conferences until it is told to end.
+
+use std::num::NonZero;
+
+use sabha_core::{Clock, Identity};
+use sabha_media::extension::LevelDbov;
+use sabha_media::jitter_buffer::JitterSettings;
+
+use crate::{
+    cli::{Failure, Shutdown, output},
+    config::{Config, NodeConfig},
+    node::{Node, NodeReport, NodeSettings},
+};
+
+/// Serves until SIGTERM or SIGINT; prints `node ID@ADDR` and `media ADDR` when it is ready.
+///
+/// # Errors
+/// `Failure` if identity or addresses cannot be used, or the report not be written.
+pub async fn run(config: &Config) -> Result<(), Failure> {
+    let mut shutdown = Shutdown::listen()?;
+    let clock = Clock::system();
+    let identity = Identity::load(clock.now(), &config.identity.dir)?;
+    let id = identity.node();
+    sabha_transport::raise_descriptor_limit()?;
+    let node = Node::start(settings(&config.node), identity, clock)?;
+    let address = node.local_addr()?;
+    let media: String = node.media_addresses().iter().map(|at| format!("media {at}\n")).collect();
+    output::print(&format!("{media}node {id}@{address}\n"))?;
+    tracing::info!(%address, shards = node.media_addresses().len(), "node serves");
+    let report = node.run(shutdown.requested()).await;
+    tracing::info!(
+        packets_in = report.packets_in,
+        packets_out = report.packets_out,
+        ticks = report.ticks,
+        "node ended"
+    );
+    if let Some(path) = &config.node.report {
+        write_report(path, &report)?;
+    }
+    Ok(())
+}
+
+/// Makes a node's settings from the configuration.
+pub fn settings(config: &NodeConfig) -> NodeSettings {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let shards = match config.shards {
+        0 => u16::try_from(cores).unwrap_or(u16::MAX),
+        shards => shards,
+    };
+    NodeSettings {
+        listen: config.listen,
+        media: config.media,
+        advertise: config.advertise.clone(),
+        shards,
+        pin: usize::from(shards) <= cores,
+        legs_max: config.legs_max as usize,
+        conferences_max: config.conferences_max as usize,
+        talkers_max: u16::from(config.talkers_max),
+        encoder: config.mix,
+        jitter: JitterSettings {
+            target_min: config.playout_min,
+            target_max: config.playout_max,
+            quiet: LevelDbov(65),
+        },
+        key_use_log: config.key_use_log,
+    }
+}
+
+fn write_report(path: &std::path::Path, report: &NodeReport) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report)?;
+    std::fs::write(path, text + "\n").map_err(|error| {
+        Failure::new(&format!("cannot write the report {}: {error}", path.display()))
+    })
+}

@@ -1,0 +1,141 @@
+//! `[node]`: the node that `sabha node` runs.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
+
+use sabha_media::codec::EncoderSettings;
+
+use crate::config::section::Section;
+
+/// The node that `sabha node` runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// Where signalling listens.
+    pub listen: SocketAddr,
+    /// IP address and first port of the shards' media sockets; the shards take ports from there on.
+    ///
+    /// Port 0 lets each shard take any that is free.
+    pub media: SocketAddr,
+    /// The addresses that members are told; never empty, never unspecified.
+    pub advertise: Vec<IpAddr>,
+    /// How many shards run, each on a thread of its own; at least 1.
+    pub shards: u16,
+    /// Legs that one shard holds.
+    pub legs_max: u32,
+    /// Conferences that one shard holds.
+    pub conferences_max: u32,
+    /// Most talkers in a mix, whatever a host asks for.
+    pub talkers_max: u8,
+    /// Bitrate and effort of the mix.
+    pub mix: EncoderSettings,
+    /// The least that playout waits for late packets.
+    pub playout_min: Duration,
+    /// The most that playout waits for late packets.
+    pub playout_max: Duration,
+    /// Where the counters go at the end, as JSON.
+    pub report: Option<PathBuf>,
+    /// Whether each use of a media key is logged; for demonstrations.
+    pub key_use_log: bool,
+}
+
+impl NodeConfig {
+    pub(crate) fn read(section: &mut Section<'_>) -> Self {
+        let listen = section.value("listen", SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)));
+        let media = section.value("media", SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)));
+        let advertise = section.value("advertise", vec![own_address(listen.ip())]);
+        let config = Self {
+            listen,
+            media,
+            advertise,
+            shards: match section.number("shards", 0, 0..=SHARDS_MAX) {
+                0 => one_per_core(),
+                shards => shards,
+            },
+            legs_max: section.number("legs_max", 8_192, 1..=65_536),
+            conferences_max: section.number("conferences_max", 1_024, 1..=65_536),
+            talkers_max: section.number("talkers_max", 8, 1..=TALKERS_MAX),
+            mix: EncoderSettings {
+                bitrate: section.number("mix_bitrate", 64_000, 6_000..=192_000),
+                complexity: section.number("mix_complexity", 9, 0..=10),
+            },
+            playout_min: Duration::from_millis(section.number("playout_min_ms", 4, 0..=1_000)),
+            playout_max: Duration::from_millis(section.number("playout_max_ms", 200, 20..=2_000)),
+            report: section.optional("report"),
+            key_use_log: section.value("key_use_log", false),
+        };
+        config.check_ports(section);
+        config.check_advertise(section);
+        config.check_playout(section);
+        config
+    }
+
+    fn check_ports(&self, section: &mut Section<'_>) {
+        let (listen, first) = (self.listen.port(), self.media.port());
+        if first == 0 {
+            return;
+        }
+        let Some(last) = first.checked_add(self.shards - 1) else {
+            let wrong = format!("begins at port {first}, too high for {} shards", self.shards);
+            return section.reject("media", wrong, "take a lower port or set node.shards lower");
+        };
+        let is_wide = |ip: IpAddr| ip.is_unspecified();
+        let (signalling, media) = (self.listen.ip(), self.media.ip());
+        let can_meet = signalling == media || is_wide(signalling) || is_wide(media);
+        if can_meet && (first..=last).contains(&listen) {
+            let wrong = format!("takes ports {first} to {last}, but node.listen is {listen}");
+            section.reject("media", wrong, "keep the two apart");
+        }
+    }
+
+    fn check_advertise(&self, section: &mut Section<'_>) {
+        let is_unusable = |ip: &&IpAddr| ip.is_unspecified() || ip.is_multicast();
+        if self.advertise.is_empty() {
+            let remedy = "name at least one address, or leave the key out";
+            section.reject("advertise", "is an empty list".to_owned(), remedy);
+        } else if self.advertise.len() > ADVERTISE_MAX {
+            let wrong = format!("has {} addresses", self.advertise.len());
+            let remedy = "name at most 4, as many as a join link carries";
+            section.reject("advertise", wrong, remedy);
+        } else if let Some(ip) = self.advertise.iter().find(is_unusable) {
+            let wrong = format!("has {ip}, which nobody can call");
+            section.reject("advertise", wrong, "name addresses that members can reach");
+        }
+    }
+
+    fn check_playout(&self, section: &mut Section<'_>) {
+        let (min, max) = (self.playout_min.as_millis(), self.playout_max.as_millis());
+        if min > max {
+            let wrong = format!("is {min}, more than node.playout_max_ms, which is {max}");
+            section.reject("playout_min_ms", wrong, "lower it, or raise node.playout_max_ms");
+        }
+    }
+}
+
+/// Returns the address itself if it is specific, else the loopback address of its family.
+fn own_address(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+fn one_per_core() -> u16 {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(cores).unwrap_or(SHARDS_MAX).min(SHARDS_MAX)
+}
+
+/// Port of signalling; chosen together with those of media and the CA.
+const PORT: u16 = 4600;
+/// First port of media; ten above signalling, so that the two are told apart at a glance.
+const MEDIA_PORT: u16 = 4610;
+/// Most shards; more cores than that run more nodes.
+const SHARDS_MAX: u16 = 1_024;
+/// Most talkers that a mix can have. Source: `sabha_mixer::settings::TALKERS_MAX`.
+const TALKERS_MAX: u8 = 12;
+/// Most advertised addresses. Source: `JoinLink::ADDRESSES_MAX`.
+const ADVERTISE_MAX: usize = 4;

@@ -1,0 +1,224 @@
+//! Which conferences this node carries, who is in them, and who may do what.
+//!
+//! Pure: requests were authenticated, time is an argument, and what is to be done is returned.
+//! Knows no packet, no socket and no task.
+
+mod conference;
+mod error;
+
+use std::collections::BTreeMap;
+
+pub use conference::{Conference, RosterEntry, SessionId};
+pub use error::CoordinatorError;
+
+use sabha_core::admission::{Admission, TicketIssuer};
+use sabha_core::certificate::PeerCertificate;
+use sabha_core::message::{ConferenceId, Epoch, Mode, PermitList, RosterChange, Verified};
+use sabha_core::{UnixTime, UserId};
+use sabha_media::leg::LegId;
+
+/// What this node is and how much it takes.
+#[derive(Clone, Debug)]
+pub struct CoordinatorSettings {
+    /// This node's own mixer mark: it owns only conferences created later.
+    pub node_since: UnixTime,
+    /// How far clocks may differ: the network's margin.
+    pub clock_skew_secs: u64,
+    /// Conferences that it carries.
+    pub conferences_max: usize,
+    /// The most talkers in any mix; hosts may ask for fewer.
+    pub talkers_max: u16,
+}
+
+/// All conferences of a node.
+pub struct Coordinator {
+    settings: CoordinatorSettings,
+    conferences: BTreeMap<ConferenceId, Conference>,
+    /// The conference that each leg is in.
+    legs: BTreeMap<LegId, ConferenceId>,
+}
+
+/// What a request to create a conference comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It is to be placed on a shard.
+    New(ConferenceId, Epoch),
+    /// It was here already; its list is now the newer of the two.
+    Known(ConferenceId, Epoch),
+}
+
+impl Coordinator {
+    /// Begins without conferences.
+    pub fn new(settings: CoordinatorSettings) -> Self {
+        Self { settings, conferences: BTreeMap::new(), legs: BTreeMap::new() }
+    }
+
+    /// Takes over a conference from its host, or a newer list of one that is here.
+    ///
+    /// # Errors
+    /// `CoordinatorError` says why not.
+    pub fn create(
+        &mut self,
+        peer: &PeerCertificate,
+        list: Verified<PermitList>,
+    ) -> Result<Created, CoordinatorError> {
+        if peer.node != list.origin.host {
+            return Err(CoordinatorError::NotItsHost(peer.user.clone()));
+        }
+        if list.settings.mode != Mode::Mixer {
+            return Err(CoordinatorError::Mode(list.settings.mode.to_string()));
+        }
+        let margin = std::time::Duration::from_secs(self.settings.clock_skew_secs);
+        let created = list.origin.created;
+        if self.settings.node_since > created.after(margin) {
+            return Err(CoordinatorError::TooYoung { since: self.settings.node_since, created });
+        }
+        let talkers_max = list.settings.talkers_max;
+        if talkers_max == 0 || talkers_max > self.settings.talkers_max {
+            let node_max = self.settings.talkers_max;
+            return Err(CoordinatorError::Talkers { asked: talkers_max, node_max });
+        }
+        let id = list.conference();
+        if let Some(conference) = self.conferences.get_mut(&id) {
+            conference.replace_list(list);
+            return Ok(Created::Known(id, conference.epoch()));
+        }
+        let conferences_max = self.settings.conferences_max;
+        if self.conferences.len() >= conferences_max {
+            return Err(CoordinatorError::Full { conferences_max });
+        }
+        let conference = Conference::new(list);
+        let epoch = conference.epoch();
+        self.conferences.insert(id, conference);
+        Ok(Created::New(id, epoch))
+    }
+
+    /// Returns whose tickets count for a conference.
+    ///
+    /// # Errors
+    /// `Unknown` if it is not here.
+    pub fn issuer(&self, id: ConferenceId) -> Result<TicketIssuer<'_>, CoordinatorError> {
+        Ok(TicketIssuer::List(self.conference(id)?.list()))
+    }
+
+    /// Returns a conference.
+    ///
+    /// # Errors
+    /// `Unknown` if it is not here.
+    pub fn conference(&self, id: ConferenceId) -> Result<&Conference, CoordinatorError> {
+        self.conferences.get(&id).ok_or(CoordinatorError::Unknown(id))
+    }
+
+    /// Checks whether a ticket's bearer may have another leg now.
+    ///
+    /// # Errors
+    /// `CoordinatorError` says why not.
+    pub fn admit(&self, admission: &Admission) -> Result<Epoch, CoordinatorError> {
+        let conference = self.conference(admission.conference)?;
+        conference.admit(admission)?;
+        Ok(conference.epoch())
+    }
+
+    /// Enters a new leg in the roster.
+    ///
+    /// # Errors
+    /// `Unknown` if the conference ended meanwhile.
+    pub fn joined(
+        &mut self,
+        id: ConferenceId,
+        leg: LegId,
+        entry: RosterEntry,
+    ) -> Result<(), CoordinatorError> {
+        self.conference_mut(id)?.joined(leg, entry);
+        self.legs.insert(leg, id);
+        Ok(())
+    }
+
+    /// Removes a leg from its roster and returns its entry; `None` if there is no such leg.
+    pub fn left(&mut self, leg: LegId) -> Option<RosterEntry> {
+        let conference = self.legs.remove(&leg)?;
+        self.conferences.get_mut(&conference)?.left(leg)
+    }
+
+    /// Mutes a user or lets them speak, if `peer` may; returns the legs that this concerns.
+    ///
+    /// # Errors
+    /// `NotHost` if neither host nor oneself asks, `Unknown` if the conference is not here.
+    pub fn mute(
+        &mut self,
+        peer: &PeerCertificate,
+        id: ConferenceId,
+        user: &UserId,
+        muted: bool,
+    ) -> Result<Vec<LegId>, CoordinatorError> {
+        let conference = self.conference_mut(id)?;
+        let is_host = conference.is_host(peer);
+        if !is_host && peer.user != *user {
+            return Err(CoordinatorError::NotHost(peer.user.clone()));
+        }
+        conference.set_muted(user, muted, is_host)
+    }
+
+    /// Lets nobody else in, or lets them in again, if `peer` is host.
+    ///
+    /// # Errors
+    /// `NotHost`, or `Unknown` if the conference is not here.
+    pub fn lock(
+        &mut self,
+        peer: &PeerCertificate,
+        id: ConferenceId,
+        locked: bool,
+    ) -> Result<(), CoordinatorError> {
+        let conference = self.conference_mut(id)?;
+        if !conference.is_host(peer) {
+            return Err(CoordinatorError::NotHost(peer.user.clone()));
+        }
+        conference.set_locked(locked);
+        Ok(())
+    }
+
+    /// Ends a conference if `peer` is host, and returns it.
+    ///
+    /// # Errors
+    /// `NotHost`, or `Unknown` if the conference is not here.
+    pub fn end(
+        &mut self,
+        peer: &PeerCertificate,
+        id: ConferenceId,
+    ) -> Result<Conference, CoordinatorError> {
+        if !self.conference(id)?.is_host(peer) {
+            return Err(CoordinatorError::NotHost(peer.user.clone()));
+        }
+        self.remove(id).ok_or(CoordinatorError::Unknown(id))
+    }
+
+    /// Removes a conference that could not be placed or whose time is over.
+    pub fn remove(&mut self, id: ConferenceId) -> Option<Conference> {
+        let conference = self.conferences.remove(&id)?;
+        for leg in conference.roster().keys() {
+            self.legs.remove(leg);
+        }
+        Some(conference)
+    }
+
+    /// Returns the conferences whose time is over.
+    pub fn expired(&self, now: UnixTime) -> Vec<ConferenceId> {
+        let expired = self.conferences.iter().filter(|(_, conference)| conference.is_over(now));
+        expired.map(|(id, _)| *id).collect()
+    }
+
+    /// Returns the changes of each roster since the last call, with the sessions to be told.
+    pub fn poll_roster(&mut self) -> Vec<(ConferenceId, Vec<RosterChange>, Vec<SessionId>)> {
+        let changed = self.conferences.iter_mut();
+        changed
+            .filter_map(|(id, conference)| {
+                let (changes, sessions) = conference.poll_roster()?;
+                Some((*id, changes, sessions))
+            })
+            .collect()
+    }
+
+    fn conference_mut(&mut self, id: ConferenceId) -> Result<&mut Conference, CoordinatorError> {
+        self.conferences.get_mut(&id).ok_or(CoordinatorError::Unknown(id))
+    }
+}

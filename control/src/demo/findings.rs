@@ -1,0 +1,265 @@
+//! What a demonstration showed: figures, and checks against their bounds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sabha_client::sound::MarkDetector;
+use sabha_media::codec::EncoderSettings;
+use sabha_media::codec::opus::OpusEncoder;
+
+use super::cast::{NodeCpu, Recording, SELF_SHARE_PERCENT, TALKERS_MAX};
+use super::measure::{added_delays, arrival, loudest_pause, packets, percentile_ms};
+use super::report::{Check, Conference, Figure, Member, Report, Segment};
+use super::script::{Line, Script};
+use crate::node::NodeReport;
+
+/// What was played, and what is left of it.
+pub struct Performance {
+    /// What was to be said.
+    pub script: Script,
+    /// What everybody heard.
+    pub recordings: Vec<Recording>,
+    /// What the node counted.
+    pub node: NodeReport,
+    /// What it cost.
+    pub node_cpu: NodeCpu,
+    /// Whether node and CA ended in order.
+    pub ended_in_order: Result<(), String>,
+}
+
+/// A report with the recordings that it tells of.
+pub struct Findings {
+    /// The report.
+    pub report: Report,
+    /// The recordings.
+    pub recordings: Vec<Recording>,
+    /// How long they are.
+    pub duration: Duration,
+}
+
+/// Figures over all members, gathered before they are judged.
+#[derive(Default)]
+struct Figures {
+    delays: Vec<Duration>,
+    marks_missed: usize,
+    worst_correlation: f32,
+    longest_gap: Duration,
+    worst_self_share_error: f32,
+    self_share: f32,
+    loudest_pause: f32,
+}
+
+impl Findings {
+    /// Measures and judges.
+    pub fn of(performance: Performance) -> Self {
+        let Performance { script, recordings, node, node_cpu, ended_in_order } = performance;
+        let mut figures = Figures::gather(&script, &recordings);
+        figures.delays.sort_unstable();
+        let members: Vec<_> = recordings.iter().map(|one| member(&script, one)).collect();
+        let checks = checks(&figures, &members, &recordings, &node, &ended_in_order);
+        let conference = conference(&figures, &recordings, &node, node_cpu);
+        let segments = segments(&script, &recordings);
+        let longest = recordings.iter().map(|one| one.heard.len()).max().unwrap_or(0);
+        let duration = Duration::from_millis(longest as u64 / 48);
+        let report = Report::new(checks, conference, segments, members);
+        Self { report, recordings, duration }
+    }
+}
+
+impl Figures {
+    fn gather(script: &Script, recordings: &[Recording]) -> Self {
+        let mut figures = Self {
+            worst_correlation: 1.0,
+            loudest_pause: f32::NEG_INFINITY,
+            ..Self::default()
+        };
+        let detector = MarkDetector::new();
+        for listener in recordings.iter().take(script.talkers + LISTENERS_MAX) {
+            let marks = added_delays(script, recordings, listener, &detector);
+            figures.delays.extend(marks.delays);
+            figures.marks_missed += marks.missed;
+            figures.loudest_pause = figures.loudest_pause.max(loudest_pause(script, listener));
+            for line in &script.lines {
+                figures.hear(line, &recordings[line.talker], listener);
+            }
+        }
+        figures
+    }
+
+    fn hear(&mut self, line: &Line, speaker: &Recording, listener: &Recording) {
+        let arrival = arrival(line, speaker, listener);
+        let correlation = arrival.map_or(0.0, |arrival| arrival.correlation);
+        if !line.alone {
+            if speaker.user != listener.user {
+                // With another voice over it a line is still found, by a weaker match.
+                let found = if correlation >= OVERLAPPED_MIN { 1.0 } else { 0.0 };
+                self.worst_correlation = self.worst_correlation.min(found);
+            }
+            return;
+        }
+        if speaker.user == listener.user {
+            let gain = arrival.map_or(1.0, |arrival| 10f32.powf(arrival.gain_db / 20.0));
+            let wanted = f32::from(SELF_SHARE_PERCENT) / 100.0;
+            let error = (gain / wanted - 1.0).abs();
+            if error >= self.worst_self_share_error {
+                self.worst_self_share_error = error;
+                self.self_share = gain;
+            }
+            return;
+        }
+        self.worst_correlation = self.worst_correlation.min(correlation);
+        let gap = arrival.map_or(Duration::MAX, |arrival| arrival.gap);
+        self.longest_gap = self.longest_gap.max(gap);
+    }
+}
+
+fn checks(
+    figures: &Figures,
+    members: &[Member],
+    recordings: &[Recording],
+    node: &NodeReport,
+    ended_in_order: &Result<(), String>,
+) -> Vec<Check> {
+    let p50 = percentile_ms(&figures.delays, 0.5);
+    let p99 = percentile_ms(&figures.delays, 0.99);
+    let short = members.iter().filter(|one| one.packets_in < one.packets_due).count();
+    let lost: u64 = members.iter().map(|one| one.lost).sum();
+    let unheard = recordings.iter().filter(|one| !one.report.connected).count();
+    let repeats = recordings.first().map_or(0, |one| one.key_repeats as u64);
+    let node_repeats = node.key_repeats.unwrap_or(u64::MAX);
+    let unlogged = node.key_uses_unlogged.unwrap_or(u64::MAX);
+    let gap_ms = figures.longest_gap.as_secs_f64() * 1_000.0;
+    let ended = ended_in_order.as_ref().map_or_else(Clone::clone, |()| "yes".to_owned());
+    let share_error = f64::from(figures.worst_self_share_error);
+    vec![
+        Check::new("members that the node was not heard by", unheard == 0, unheard as u64, 0),
+        Check::new("members who lack packets that were due", short == 0, short as u64, 0),
+        Check::new("packets lost", lost == 0, lost, 0),
+        Check::new("added delay, median, ms", p50 <= 20.0, round(p50), "at most 20"),
+        Check::new("added delay, 99th percentile, ms", p99 <= 40.0, round(p99), "at most 40"),
+        Check::new(
+            "marks not heard",
+            figures.marks_missed == 0 && !figures.delays.is_empty(),
+            figures.marks_missed as u64,
+            0,
+        ),
+        Check::new(
+            "weakest match of a line with what was heard",
+            figures.worst_correlation >= CORRELATION_MIN,
+            round(f64::from(figures.worst_correlation)),
+            format!("at least {CORRELATION_MIN}"),
+        ),
+        Check::new("longest silent gap in speech, ms", gap_ms == 0.0, round(gap_ms), 0),
+        Check::new(
+            "own voice that a talker hears",
+            share_error <= 0.1,
+            round(f64::from(figures.self_share)),
+            "0.1 within 10 %",
+        ),
+        Check::new(
+            "loudest sound in a pause, dBFS",
+            figures.loudest_pause < PAUSE_DBFS_MAX,
+            round(f64::from(figures.loudest_pause)),
+            format!("below {PAUSE_DBFS_MAX}"),
+        ),
+        Check::new(
+            "ticks with too many encodes",
+            node.ticks_over_encode_bound == 0 && node.ticks > 0,
+            node.ticks_over_encode_bound,
+            0,
+        ),
+        Check::new(
+            "ticks with too many decodes",
+            node.ticks_over_decode_bound == 0 && node.ticks > 0,
+            node.ticks_over_decode_bound,
+            0,
+        ),
+        Check::new("keys used twice by members", repeats == 0, repeats, 0),
+        Check::new(
+            "keys used twice by the node",
+            node_repeats == 0 && unlogged == 0 && node.key_uses.is_some_and(|uses| uses > 0),
+            node_repeats,
+            0,
+        ),
+        Check::new("node and CA ended in order", ended_in_order.is_ok(), ended, "yes"),
+    ]
+}
+
+fn conference(
+    figures: &Figures,
+    recordings: &[Recording],
+    node: &NodeReport,
+    cpu: NodeCpu,
+) -> Conference {
+    let member_seconds = recordings.len() as f64 * cpu.over.as_secs_f64();
+    let settings = EncoderSettings { bitrate: 32_000, complexity: 5 };
+    let lookahead = OpusEncoder::new(settings).lookahead_samples();
+    let more = BTreeMap::from([
+        ("marks_heard".to_owned(), Figure::Count(figures.delays.len() as u64)),
+        ("packets_out".to_owned(), Figure::Count(node.packets_out)),
+        ("key_uses".to_owned(), Figure::Count(node.key_uses.unwrap_or(0))),
+    ]);
+    Conference {
+        members: recordings.len() as u32,
+        talkers_max: u32::from(TALKERS_MAX),
+        added_delay_ms_p50: round(percentile_ms(&figures.delays, 0.5)),
+        added_delay_ms_p99: round(percentile_ms(&figures.delays, 0.99)),
+        lookahead_ms: f64::from(lookahead) / 48.0,
+        ticks: node.ticks,
+        ticks_over_encode_bound: node.ticks_over_encode_bound,
+        ticks_over_decode_bound: node.ticks_over_decode_bound,
+        encodes_per_tick_median: f64::from(node.encodes_per_tick_median),
+        decodes_per_tick_median: f64::from(node.decodes_per_tick_median),
+        node_cpu_ms_per_member_second: round(cpu.used.as_secs_f64() * 1_000.0 / member_seconds),
+        more,
+    }
+}
+
+/// Returns when each line was heard, on the clock of the first listener's recording.
+fn segments(script: &Script, recordings: &[Recording]) -> Vec<Segment> {
+    let listener = recordings.get(script.talkers).or(recordings.first());
+    let lines = script.lines.iter().map(|line| {
+        let speaker = &recordings[line.talker];
+        let heard = listener.and_then(|listener| arrival(line, speaker, listener));
+        let start = heard.map_or(line.start, |heard| heard.at.max(0).cast_unsigned());
+        Segment {
+            user: speaker.user.clone(),
+            clip: line.clip.clone(),
+            start_ms: start / 48,
+            end_ms: (start + line.samples.len() as u64) / 48,
+            alone: line.alone,
+        }
+    });
+    lines.collect()
+}
+
+fn member(script: &Script, recording: &Recording) -> Member {
+    let (packets_in, packets_due) = packets(script, recording);
+    Member {
+        user: recording.user.clone(),
+        wav: recording.wav(),
+        reference_wav: recording.said.as_ref().map(|_| recording.reference_wav()),
+        packets_in,
+        packets_due,
+        lost: recording.report.lost.max(0).cast_unsigned(),
+        concealed: recording.report.concealed,
+        jitter_ms: round(recording.report.jitter.as_secs_f64() * 1_000.0),
+    }
+}
+
+/// Rounds to three decimals, for people.
+fn round(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+/// Listeners whose recordings are listened to, beside all talkers.
+const LISTENERS_MAX: usize = 8;
+
+/// Two Opus generations of speech correlate above 0.8; something else stays below 0.3.
+const CORRELATION_MIN: f32 = 0.6;
+
+/// The same under another voice of equal level.
+const OVERLAPPED_MIN: f32 = 0.3;
+
+/// What must be silence: nobody's noise, only comfort noise.
+const PAUSE_DBFS_MAX: f32 = -70.0;

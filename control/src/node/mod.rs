@@ -1,0 +1,294 @@
+//! A running node: signalling in front, shards behind, the coordinator between.
+//!
+//! Everything asynchronous about a node is here. No packet passes through.
+
+mod report;
+mod requests;
+mod sessions;
+mod shard_endpoint;
+mod shards;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use report::NodeReport;
+pub use shard_endpoint::{ConferenceEngine, ShardCommand, ShardEndpoint, ShardReport};
+
+use dashmap::DashMap;
+use sabha_core::message::{ConferenceId, Event};
+use sabha_core::signalling::{EndpointError, SignallingEndpoint, SignallingSettings};
+use sabha_core::{Clock, Identity, NodeId};
+use sabha_media::codec::EncoderSettings;
+use sabha_media::jitter_buffer::JitterSettings;
+use sabha_media::leg::LegId;
+use sabha_media::shard::{ConferenceKey, ShardEvent};
+use sabha_media::srtp::KeyUseLog;
+use sabha_transport::{BindError, StartError};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::coordinator::{Conference, Coordinator, CoordinatorSettings, SessionId};
+use sessions::{NodeSession, serve_session};
+use shards::Shards;
+
+/// How a node is run.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// Where signalling listens.
+    pub listen: SocketAddr,
+    /// Address and first port of the media sockets, one for each shard; port 0 takes free ones.
+    pub media: SocketAddr,
+    /// Addresses that members are told, without ports.
+    pub advertise: Vec<IpAddr>,
+    /// Shards, each with a thread and a port; at least 1.
+    pub shards: u16,
+    /// Whether shard `i`'s thread is pinned to core `i`.
+    pub pin: bool,
+    /// Legs on each shard.
+    pub legs_max: usize,
+    /// Conferences on the node.
+    pub conferences_max: usize,
+    /// The most talkers in any mix.
+    pub talkers_max: u16,
+    /// Encoding of the mixes.
+    pub encoder: EncoderSettings,
+    /// Bounds of the talkers' playout delay.
+    pub jitter: JitterSettings,
+    /// Whether to log each use of a key, for demonstrations.
+    pub key_use_log: bool,
+}
+
+/// A node cannot start.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// Its certificate has no mixer mark.
+    #[error(
+        "this device ({0}) has no mixer mark, so it may not carry conferences; enrol it anew with `sabha enroll --mixer`"
+    )]
+    NoMixer(NodeId),
+    /// Signalling cannot listen.
+    #[error(transparent)]
+    Signalling(#[from] EndpointError),
+    /// A media socket cannot be bound.
+    #[error(transparent)]
+    Media(#[from] BindError),
+    /// A media thread cannot start.
+    #[error(transparent)]
+    Driver(#[from] StartError),
+    /// A media thread did not take its socket.
+    #[error("a media thread did not take its socket: {0}; restart the node")]
+    Endpoint(String),
+}
+
+/// A running node.
+pub struct Node {
+    inner: Arc<Inner>,
+    endpoint: SignallingEndpoint,
+    events: mpsc::Receiver<ShardEvent>,
+    tasks: JoinSet<()>,
+}
+
+/// What all tasks of a node share.
+pub(crate) struct Inner {
+    pub(crate) identity: Identity,
+    pub(crate) clock: Clock,
+    pub(crate) settings: NodeSettings,
+    pub(crate) shards: Shards,
+    pub(crate) coordinator: Mutex<Coordinator>,
+    /// Where each conference is.
+    pub(crate) places: DashMap<ConferenceId, Place>,
+    pub(crate) sessions: DashMap<SessionId, Arc<NodeSession>>,
+    pub(crate) key_uses: Option<Arc<KeyUseLog>>,
+}
+
+/// A conference's shard, and its name there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) shard: u16,
+    pub(crate) key: ConferenceKey,
+}
+
+impl Node {
+    /// Binds all sockets and starts the shards' threads.
+    ///
+    /// # Errors
+    /// `NodeError` says what is missing or taken.
+    pub fn start(
+        settings: NodeSettings,
+        identity: Identity,
+        clock: Clock,
+    ) -> Result<Self, NodeError> {
+        let Some(mark) = identity.certificate().mixer else {
+            return Err(NodeError::NoMixer(identity.node()));
+        };
+        let signalling = SignallingSettings::default();
+        let endpoint = SignallingEndpoint::server(settings.listen, &clock, &identity, signalling)?;
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let key_uses = settings.key_use_log.then(|| Arc::new(KeyUseLog::new(KEY_USES_MAX)));
+        let shards = Shards::start(&settings, key_uses.as_ref(), &sender)?;
+        let coordinator = Coordinator::new(CoordinatorSettings {
+            node_since: mark.node_since,
+            clock_skew_secs: CLOCK_SKEW_SECS,
+            conferences_max: settings.conferences_max,
+            talkers_max: settings.talkers_max,
+        });
+        let inner = Inner {
+            identity,
+            clock,
+            settings,
+            shards,
+            coordinator: Mutex::new(coordinator),
+            places: DashMap::new(),
+            sessions: DashMap::new(),
+            key_uses,
+        };
+        Ok(Self { inner: Arc::new(inner), endpoint, events, tasks: JoinSet::new() })
+    }
+
+    /// Returns where signalling listens.
+    ///
+    /// # Errors
+    /// The system's, if the socket is gone.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// Returns where the shards' media sockets listen.
+    pub fn media_addresses(&self) -> Vec<SocketAddr> {
+        self.inner.shards.addresses()
+    }
+
+    /// Serves until `stop` completes, then says goodbye to everybody and returns the figures.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> NodeReport {
+        let mut stop = std::pin::pin!(stop);
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        let mut next_session = 0;
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                incoming = self.endpoint.accept() => {
+                    let Some(incoming) = incoming else { break };
+                    next_session += 1;
+                    let id = SessionId(next_session);
+                    self.tasks.spawn(serve_session(self.inner.clone(), id, incoming));
+                }
+                Some(event) = self.events.recv() => self.inner.handle_shard_event(event).await,
+                _ = housekeeping.tick() => self.inner.keep_house().await,
+                Some(_) = self.tasks.join_next() => {}
+            }
+        }
+        self.finish().await
+    }
+
+    async fn finish(self) -> NodeReport {
+        let Self { inner, endpoint, mut tasks, .. } = self;
+        let ids: Vec<_> = inner.places.iter().map(|place| *place.key()).collect();
+        for id in ids {
+            let conference = inner.coordinator().remove(id);
+            if let Some(conference) = conference {
+                inner.end_conference(id, conference, "the node is shutting down").await;
+            }
+        }
+        endpoint.close("the node is shutting down");
+        let _ = tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await;
+        tasks.shutdown().await;
+        NodeReport::new(inner.shards.shutdown(), inner.key_uses.as_deref())
+    }
+}
+
+impl Inner {
+    /// Locks the coordinator; never held over an await.
+    pub(crate) fn coordinator(&self) -> MutexGuard<'_, Coordinator> {
+        self.coordinator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn handle_shard_event(&self, event: ShardEvent) {
+        match event {
+            ShardEvent::Goodbye(leg) => self.remove_leg(leg, "said goodbye").await,
+            ShardEvent::MediaLost(leg) => self.remove_leg(leg, "was not heard any more").await,
+            ShardEvent::Engine(conference, output) => {
+                tracing::trace!(?conference, ?output, "talkers changed");
+            }
+        }
+    }
+
+    /// Removes a leg here and on its shard.
+    pub(crate) async fn remove_leg(&self, leg: LegId, why: &str) {
+        tracing::info!(%leg, why, "leg removed");
+        let entry = self.coordinator().left(leg);
+        if let Some(entry) = entry {
+            self.forget_leg(entry.session, leg);
+        }
+        self.shards.order(leg.shard, ShardCommand::RemoveLeg(leg)).await;
+    }
+
+    fn forget_leg(&self, session: SessionId, leg: LegId) {
+        if let Some(session) = self.sessions.get(&session) {
+            session.forget_leg(leg);
+        }
+    }
+
+    /// Tells rosters, and ends conferences whose time is over.
+    async fn keep_house(&self) {
+        let rosters = self.coordinator().poll_roster();
+        for (conference, changes, sessions) in rosters {
+            for part in changes.chunks(Event::ROSTER_CHANGES_MAX) {
+                let event = Event::Roster { conference, changes: part.to_vec() };
+                self.notify(sessions.iter().copied(), &event).await;
+            }
+        }
+        let expired = self.coordinator().expired(self.clock.now());
+        for id in expired {
+            let conference = self.coordinator().remove(id);
+            if let Some(conference) = conference {
+                self.end_conference(id, conference, "its time is over").await;
+            }
+        }
+    }
+
+    /// Tells everybody that a conference is over, and removes it from its shard.
+    pub(crate) async fn end_conference(
+        &self,
+        id: ConferenceId,
+        conference: Conference,
+        reason: &str,
+    ) {
+        tracing::info!(conference = %id, reason, "conference over");
+        let event = Event::Ended { conference: id, reason: reason.into() };
+        self.notify(conference.sessions().into_iter(), &event).await;
+        for (leg, entry) in conference.roster() {
+            self.forget_leg(entry.session, *leg);
+        }
+        if let Some((_, place)) = self.places.remove(&id) {
+            self.shards.order(place.shard, ShardCommand::RemoveConference(place.key)).await;
+        }
+    }
+
+    /// Puts an event into each session's queue; a session whose queue is full has fallen behind
+    /// and is closed, rather than kept waiting for.
+    pub(crate) async fn notify(&self, to: impl Iterator<Item = SessionId>, event: &Event) {
+        for id in to {
+            let session = self.sessions.get(&id).map(|session| session.value().clone());
+            if let Some(session) = session {
+                session.queue_event(event.clone());
+            }
+        }
+    }
+}
+
+/// Shard events that wait for the node's task.
+const EVENTS_MAX: usize = 65_536;
+
+/// Uses of a key that a demonstration can log: 12 members for an hour.
+const KEY_USES_MAX: usize = 4_000_000;
+
+/// The network's margin for clocks that differ.
+const CLOCK_SKEW_SECS: u64 = 60;
+
+/// How often rosters are told and expired conferences ended.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long sessions may take to hear the goodbye.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);

@@ -1,0 +1,79 @@
+//! A node's figures at its end, as JSON for programs.
+
+use std::collections::BTreeMap;
+
+use sabha_media::drop_reason::DropReason;
+use sabha_media::srtp::KeyUseLog;
+use serde::{Deserialize, Serialize};
+
+use super::ShardReport;
+
+/// What a node did, summed over its shards.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Datagrams received.
+    pub packets_in: u64,
+    /// RTP packets sent.
+    pub packets_out: u64,
+    /// RTCP compounds accepted.
+    pub reports_in: u64,
+    /// RTCP compounds sent.
+    pub reports_out: u64,
+    /// Packets discarded, by reason; reasons that did not occur are left out.
+    pub drops: BTreeMap<String, u64>,
+    /// Ticks of all mixers.
+    pub ticks: u64,
+    /// Ticks with more encodes than ranked talkers, those just leaving, and one.
+    pub ticks_over_encode_bound: u64,
+    /// Ticks with more decodes than open squelches and four.
+    pub ticks_over_decode_bound: u64,
+    /// Median of encodes in a tick.
+    pub encodes_per_tick_median: u32,
+    /// Median of decodes in a tick.
+    pub decodes_per_tick_median: u32,
+    /// Encodes.
+    pub encodes: u64,
+    /// Decodes, concealments included.
+    pub decodes: u64,
+    /// Concealments.
+    pub concealments: u64,
+    /// Uses of a key, if they were logged.
+    pub key_uses: Option<u64>,
+    /// Repeated (key, SSRC, index), if they were logged; must be 0.
+    pub key_repeats: Option<u64>,
+    /// Uses that the log had no room for.
+    pub key_uses_unlogged: Option<u64>,
+}
+
+impl NodeReport {
+    pub(super) fn new(shards: Vec<ShardReport>, key_uses: Option<&KeyUseLog>) -> Self {
+        let mut total = ShardReport::default();
+        for shard in &shards {
+            total.counters.add(&shard.counters);
+            total.mixing.add(&shard.mixing);
+        }
+        let (counters, mixing) = (&total.counters, &total.mixing);
+        let drops = DropReason::ALL.iter().filter_map(|reason| {
+            let count = counters.drops.of(*reason);
+            (count > 0).then(|| (reason.as_str().to_owned(), count))
+        });
+        Self {
+            packets_in: counters.packets_in,
+            packets_out: counters.packets_out,
+            reports_in: counters.reports_in,
+            reports_out: counters.reports_out,
+            drops: drops.collect(),
+            ticks: mixing.ticks,
+            ticks_over_encode_bound: mixing.ticks_over_encode_bound,
+            ticks_over_decode_bound: mixing.ticks_over_decode_bound,
+            encodes_per_tick_median: mixing.encodes_per_tick.median(),
+            decodes_per_tick_median: mixing.decodes_per_tick.median(),
+            encodes: mixing.encodes,
+            decodes: mixing.decodes,
+            concealments: mixing.concealments,
+            key_uses: key_uses.map(|log| log.len() as u64),
+            key_repeats: key_uses.map(|log| log.repeats() as u64),
+            key_uses_unlogged: key_uses.map(|log| log.overflow() as u64),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What a node answers to each request.
+
+use std::sync::Arc;
+
+use sabha_core::admission::{Admission, AdmissionError, verify_ticket};
+use sabha_core::message::{
+    Answer, Epoch, Event, JoinAnswer, JoinRequest, Mode, PermitList, RefusalCode, Request, Signed,
+    Ticket,
+};
+use sabha_core::{Direction, MediaKeyContext, media_key};
+use sabha_media::extension::{CLIENT_LEVEL_ID, LevelDbov, MIXER_LEVEL_ID};
+use sabha_media::jitter_buffer::JitterSettings;
+use sabha_media::leg::LegId;
+use sabha_media::rtp::PayloadType;
+use sabha_media::shard::{LegGrant, LegRequest, MediaEpoch, ShardError};
+use sabha_media::srtp::{MasterKey, SrtpSuite};
+use sabha_mixer::{Mixer, MixerSettings};
+use tokio::sync::oneshot;
+
+use super::sessions::NodeSession;
+use super::{Inner, Place, ShardCommand};
+use crate::coordinator::{CoordinatorError, Created, RosterEntry};
+
+/// Carries out a request and says what came of it.
+pub(crate) async fn answer(
+    inner: &Arc<Inner>,
+    session: &Arc<NodeSession>,
+    request: Request,
+) -> Answer {
+    let peer = session.session.peer();
+    let outcome = match request {
+        Request::CreateConference { permit_list } => create(inner, session, &permit_list).await,
+        Request::Join(request) => join(inner, session, &request).await,
+        Request::Leave { leg } => leave(inner, session, leg).await,
+        Request::Mute { conference, user, muted } => {
+            let legs = inner.coordinator().mute(peer, conference, &user, muted);
+            match legs {
+                Ok(legs) => {
+                    for leg in legs {
+                        inner.shards.order(leg.shard, ShardCommand::SetMuted(leg, muted)).await;
+                    }
+                    let told = inner.coordinator().conference(conference).map(|it| it.sessions());
+                    let event = Event::Muted { conference, user, muted };
+                    inner.notify(told.unwrap_or_default().into_iter(), &event).await;
+                    Ok(Answer::Done {})
+                }
+                Err(error) => Err(error.answer()),
+            }
+        }
+        Request::Lock { conference, locked } => {
+            let locked = inner.coordinator().lock(peer, conference, locked);
+            locked.map(|()| Answer::Done {}).map_err(|error| error.answer())
+        }
+        Request::End { conference: id } => {
+            let ended = inner.coordinator().end(peer, id);
+            match ended {
+                Ok(conference) => {
+                    inner.end_conference(id, conference, "the host ended it").await;
+                    Ok(Answer::Done {})
+                }
+                Err(error) => Err(error.answer()),
+            }
+        }
+        Request::Ping {} => Ok(Answer::Pong {}),
+        Request::Register { .. } => Err(Answer::refuse(
+            RefusalCode::UnknownRequest,
+            "this is a node, which gives no tickets; ask the conference's host",
+        )),
+    };
+    outcome.unwrap_or_else(|refusal| {
+        if let Answer::Refused(refusal) = &refusal {
+            tracing::info!(user = %peer.user, reason = refusal.message, "request refused");
+        }
+        refusal
+    })
+}
+
+async fn create(
+    inner: &Inner,
+    session: &NodeSession,
+    permit_list: &Signed<PermitList>,
+) -> Result<Answer, Answer> {
+    let (root, now) = (inner.identity.root(), inner.clock.now());
+    let list = PermitList::verify(permit_list, root, now)
+        .map_err(|error| Answer::refuse(RefusalCode::NotPermitted, &error))?;
+    let engine = Mixer::new(mixer_settings(inner, &list))
+        .map_err(|error| Answer::refuse(RefusalCode::BadRequest, &error))?;
+    let created = inner.coordinator().create(session.session.peer(), list);
+    let (conference, epoch) = match created.map_err(|error| error.answer())? {
+        Created::Known(conference, epoch) => return Ok(Answer::Created { conference, epoch }),
+        Created::New(conference, epoch) => (conference, epoch),
+    };
+    let shard = inner.shards.least_loaded();
+    let (reply, placed) = oneshot::channel();
+    let (engine, epoch_on_media) = (Box::new(engine), media_epoch(epoch));
+    let command = ShardCommand::AddConference { engine, epoch: epoch_on_media, reply };
+    let ordered = inner.shards.order(shard, command).await;
+    match (ordered, placed.await) {
+        (true, Ok(Ok(key))) => {
+            inner.places.insert(conference, Place { shard, key });
+            tracing::info!(%conference, shard, host = %session.session.peer().user, "created");
+            Ok(Answer::Created { conference, epoch })
+        }
+        (_, outcome) => {
+            inner.coordinator().remove(conference);
+            Err(shard_refusal(outcome.map(Result::err)))
+        }
+    }
+}
+
+async fn join(
+    inner: &Inner,
+    session: &Arc<NodeSession>,
+    request: &JoinRequest,
+) -> Result<Answer, Answer> {
+    let (admission, epoch) = admit(inner, session, &request.ticket)?;
+    if request.role != admission.role {
+        return Err(Answer::refuse(
+            RefusalCode::BadTicket,
+            "the ticket is for another role than was asked for; ask the host for one that fits",
+        ));
+    }
+    let suite = choose_suite(&request.suites)?;
+    if !session.has_room() {
+        return Err(Answer::refuse(
+            RefusalCode::Full,
+            "this session has all the legs that one session may have; leave another first",
+        ));
+    }
+    let exhausted = || Answer::refuse(RefusalCode::RateLimited, "too many legs; connect anew");
+    let leg_generation = session.next_generation().ok_or_else(exhausted)?;
+    let key =
+        |direction| leg_key(inner, session, &admission, epoch, (leg_generation, suite), direction);
+    let request = LegRequest {
+        role: admission.role,
+        receive_key: key(Direction::ToNode)?,
+        send_key: key(Direction::ToMember)?,
+    };
+    let unknown = || CoordinatorError::Unknown(admission.conference).answer();
+    let place = inner.places.get(&admission.conference).map(|place| *place).ok_or_else(unknown)?;
+    let grant = add_leg(inner, place, request).await?;
+    let entry = RosterEntry {
+        user: admission.user.clone(),
+        device: admission.device,
+        ssrc: grant.send_ssrc,
+        session: session.id,
+    };
+    session.add_leg(grant.id);
+    let is_muted = enter(inner, &admission, &grant, entry)?;
+    if is_muted {
+        inner.shards.order(place.shard, ShardCommand::SetMuted(grant.id, true)).await;
+    }
+    tracing::info!(user = %admission.user, leg = %grant.id, conference = %admission.conference, "joined");
+    Ok(Answer::Joined(JoinAnswer {
+        leg: grant.id,
+        leg_generation,
+        epoch,
+        suite,
+        media_addresses: inner.shards.advertised(place.shard),
+        send_ssrc: grant.send_ssrc,
+        receive_ssrcs: grant.receive_ssrcs,
+        payload_type: PAYLOAD_TYPE.0,
+        client_level_extension: CLIENT_LEVEL_ID,
+        mixer_level_extension: MIXER_LEVEL_ID,
+        packet_ms: PACKET_MS,
+        mode: Mode::Mixer,
+        cname: grant.send_ssrc.to_string(),
+    }))
+}
+
+async fn leave(inner: &Inner, session: &NodeSession, leg: LegId) -> Result<Answer, Answer> {
+    if !session.forget_leg(leg) {
+        return Err(Answer::refuse(
+            RefusalCode::UnknownLeg,
+            &format_args!("leg {leg} is not one of this session's; it may have left already"),
+        ));
+    }
+    inner.remove_leg(leg, "it left").await;
+    Ok(Answer::Done {})
+}
+
+/// Checks the ticket against the conference's list, and the conference's rules against its bearer.
+fn admit(
+    inner: &Inner,
+    session: &NodeSession,
+    ticket: &Signed<Ticket>,
+) -> Result<(Admission, Epoch), Answer> {
+    let bad = |error: AdmissionError| Answer::refuse(RefusalCode::BadTicket, &error);
+    let (root, now) = (inner.identity.root(), inner.clock.now());
+    let wanted = ticket.verify(root, now).map_err(|error| bad(error.into()))?.conference;
+    let coordinator = inner.coordinator();
+    let issuer = coordinator.issuer(wanted).map_err(|error| error.answer())?;
+    let here = inner.identity.node();
+    let admission =
+        verify_ticket(now, root, issuer, here, ticket, session.session.peer()).map_err(bad)?;
+    let epoch = coordinator.admit(&admission).map_err(|error| error.answer())?;
+    Ok((admission, epoch))
+}
+
+fn choose_suite(offered: &[u16]) -> Result<SrtpSuite, Answer> {
+    let known = offered.iter().find_map(|id| SrtpSuite::from_id(*id));
+    known.ok_or_else(|| {
+        let wanted: Vec<_> = SrtpSuite::ALL.iter().map(|suite| suite.id()).collect();
+        let message = format!("none of the offered SRTP suites is known; offer one of {wanted:?}");
+        Answer::refuse(RefusalCode::NoCommonSuite, &message)
+    })
+}
+
+fn leg_key(
+    inner: &Inner,
+    session: &NodeSession,
+    admission: &Admission,
+    epoch: Epoch,
+    (leg_generation, suite): (u32, SrtpSuite),
+    direction: Direction,
+) -> Result<MasterKey, Answer> {
+    let context = MediaKeyContext {
+        conference: admission.conference,
+        epoch,
+        leg_generation,
+        direction,
+        member_fingerprint: session.session.peer().fingerprint,
+        node_fingerprint: inner.identity.certificate().fingerprint,
+        suite,
+    };
+    media_key(&session.session, &context)
+        .map_err(|error| Answer::refuse(RefusalCode::Internal, &error))
+}
+
+async fn add_leg(inner: &Inner, place: Place, request: LegRequest) -> Result<LegGrant, Answer> {
+    let (reply, granted) = oneshot::channel();
+    let request = Box::new(request);
+    let command = ShardCommand::AddLeg { conference: place.key, request, reply };
+    let ordered = inner.shards.order(place.shard, command).await;
+    match (ordered, granted.await) {
+        (true, Ok(Ok(grant))) => Ok(grant),
+        (_, outcome) => Err(shard_refusal(outcome.map(Result::err))),
+    }
+}
+
+/// Enters the leg in the roster; returns whether its user is muted.
+fn enter(
+    inner: &Inner,
+    admission: &Admission,
+    grant: &LegGrant,
+    entry: RosterEntry,
+) -> Result<bool, Answer> {
+    let mut coordinator = inner.coordinator();
+    let id = admission.conference;
+    coordinator.joined(id, grant.id, entry).map_err(|error| error.answer())?;
+    Ok(coordinator.conference(id).is_ok_and(|conference| conference.is_muted(&admission.user)))
+}
+
+fn shard_refusal(outcome: Result<Option<ShardError>, oneshot::error::RecvError>) -> Answer {
+    match outcome {
+        Ok(Some(error @ (ShardError::LegsFull { .. } | ShardError::ConferencesFull { .. }))) => {
+            Answer::refuse(RefusalCode::Full, &error)
+        }
+        Ok(Some(ShardError::Engine(error))) => Answer::refuse(RefusalCode::Full, &error),
+        Ok(Some(error)) => Answer::refuse(RefusalCode::Internal, &error),
+        Ok(None) | Err(_) => {
+            Answer::refuse(RefusalCode::Internal, "the node's media thread does not answer")
+        }
+    }
+}
+
+fn mixer_settings(inner: &Inner, list: &PermitList) -> MixerSettings {
+    let settings = &inner.settings;
+    MixerSettings {
+        talkers_max: usize::from(list.settings.talkers_max),
+        self_share: f32::from(list.settings.self_share_percent) / 100.0,
+        members_max: list.settings.members_max,
+        jitter: JitterSettings { quiet: LevelDbov(65), ..settings.jitter },
+        encoder: settings.encoder,
+        payload_type: PAYLOAD_TYPE,
+        ..MixerSettings::default()
+    }
+}
+
+fn media_epoch(epoch: Epoch) -> MediaEpoch {
+    MediaEpoch { counter: epoch.counter, rank: epoch.rank }
+}
+
+/// The payload type of Opus, both ways: the usual dynamic one (RFC 3551 section 6).
+const PAYLOAD_TYPE: PayloadType = PayloadType(111);
+
+/// Length of a packet's sound.
+const PACKET_MS: u16 = 20;

@@ -1,0 +1,126 @@
+//! One signalling session: its requests, its events, its legs.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sabha_core::message::Event;
+use sabha_core::signalling::{IncomingSession, Session};
+use sabha_media::leg::LegId;
+use tokio::sync::mpsc;
+
+use super::Inner;
+use super::requests::answer;
+use crate::coordinator::SessionId;
+
+/// A session of this node.
+pub(crate) struct NodeSession {
+    pub(crate) id: SessionId,
+    pub(crate) session: Session,
+    /// Legs made on this session so far; the next one's generation is one more.
+    generations: AtomicU32,
+    legs: Mutex<Vec<LegId>>,
+    events: mpsc::Sender<Event>,
+}
+
+/// Serves a caller from handshake to goodbye.
+pub(crate) async fn serve_session(inner: Arc<Inner>, id: SessionId, incoming: IncomingSession) {
+    let caller = incoming.remote_address();
+    let session = match incoming.handshake().await {
+        Ok(session) => session,
+        Err(error) => {
+            tracing::info!(%caller, %error, "caller refused");
+            return;
+        }
+    };
+    let (sender, events) = mpsc::channel(EVENTS_MAX);
+    let session = Arc::new(NodeSession {
+        id,
+        session,
+        generations: AtomicU32::new(0),
+        legs: Mutex::new(Vec::new()),
+        events: sender,
+    });
+    tracing::info!(user = %session.session.peer().user, %caller, "session begins");
+    inner.sessions.insert(id, session.clone());
+    let ended = tokio::select! {
+        ended = serve_requests(&inner, &session) => ended,
+        ended = tell_events(&session, events) => ended,
+    };
+    inner.sessions.remove(&id);
+    let legs = std::mem::take(&mut *session.legs());
+    for leg in legs {
+        inner.remove_leg(leg, "its session ended").await;
+    }
+    tracing::info!(user = %session.session.peer().user, %ended, "session over");
+}
+
+async fn serve_requests(
+    inner: &Arc<Inner>,
+    session: &Arc<NodeSession>,
+) -> sabha_core::quic::LinkError {
+    loop {
+        let (request, responder) = match session.session.accept_request().await {
+            Ok(accepted) => accepted,
+            Err(error) => return error,
+        };
+        let answer = answer(inner, session, request).await;
+        if let Err(error) = responder.answer(&answer).await {
+            tracing::debug!(%error, "answer not delivered");
+        }
+    }
+}
+
+async fn tell_events(
+    session: &NodeSession,
+    mut events: mpsc::Receiver<Event>,
+) -> sabha_core::quic::LinkError {
+    while let Some(event) = events.recv().await {
+        if let Err(error) = session.session.notify(&event).await {
+            return error;
+        }
+    }
+    session.session.closed().await
+}
+
+impl NodeSession {
+    /// Returns the next leg's generation; it never returns, whatever becomes of the leg.
+    pub(crate) fn next_generation(&self) -> Option<u32> {
+        let next = |newest: u32| newest.checked_add(1);
+        let taken = self.generations.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        taken.ok().map(|newest| newest + 1)
+    }
+
+    /// Returns whether the session may have another leg.
+    pub(crate) fn has_room(&self) -> bool {
+        self.legs().len() < LEGS_MAX
+    }
+
+    pub(crate) fn add_leg(&self, leg: LegId) {
+        self.legs().push(leg);
+    }
+
+    /// Forgets a leg; returns whether it was this session's.
+    pub(crate) fn forget_leg(&self, leg: LegId) -> bool {
+        let mut legs = self.legs();
+        let before = legs.len();
+        legs.retain(|known| *known != leg);
+        legs.len() < before
+    }
+
+    /// Queues an event; a session that does not keep up is closed.
+    pub(crate) fn queue_event(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            self.session.close("events are not taken in time");
+        }
+    }
+
+    fn legs(&self) -> MutexGuard<'_, Vec<LegId>> {
+        self.legs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Events that wait for a slow session.
+const EVENTS_MAX: usize = 256;
+
+/// Legs of one session at once. Chosen: a device in a few conferences.
+const LEGS_MAX: usize = 16;

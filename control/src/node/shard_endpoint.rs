@@ -1,0 +1,154 @@
+//! A shard on its driver's thread: commands come in by the driver's queue, events go out.
+
+use sabha_media::codec::opus::Opus;
+use sabha_media::engine::EngineInput;
+use sabha_media::leg::LegId;
+use sabha_media::shard::{
+    ConferenceKey, LegGrant, LegRequest, MediaEpoch, Shard, ShardCounters, ShardError, ShardEvent,
+};
+use sabha_media::time::Instant;
+use sabha_media::transmit::{Datagram, Transmit};
+use sabha_mixer::{Mixer, MixerCounters};
+use sabha_transport::Endpoint;
+use tokio::sync::{mpsc, oneshot};
+
+/// The engine of every conference.
+pub type ConferenceEngine = Mixer<Opus>;
+
+/// What control orders of a shard.
+pub enum ShardCommand {
+    /// Add a conference.
+    AddConference {
+        /// Its engine.
+        engine: Box<ConferenceEngine>,
+        /// Its epoch.
+        epoch: MediaEpoch,
+        /// Where the key goes.
+        reply: oneshot::Sender<Result<ConferenceKey, ShardError>>,
+    },
+    /// Remove a conference with all its legs.
+    RemoveConference(ConferenceKey),
+    /// Add a leg.
+    AddLeg {
+        /// The conference.
+        conference: ConferenceKey,
+        /// Role and keys.
+        request: Box<LegRequest>,
+        /// Where the grant goes.
+        reply: oneshot::Sender<Result<LegGrant, ShardError>>,
+    },
+    /// Remove a leg.
+    RemoveLeg(LegId),
+    /// Mute a leg, or let it speak.
+    SetMuted(LegId, bool),
+    /// Report the figures.
+    Report(oneshot::Sender<ShardReport>),
+}
+
+/// One shard's figures.
+#[derive(Clone, Debug, Default)]
+pub struct ShardReport {
+    /// Packets.
+    pub counters: ShardCounters,
+    /// Mixing, over all conferences, ended ones included.
+    pub mixing: MixerCounters,
+    /// Legs now.
+    pub legs: usize,
+    /// Conferences now.
+    pub conferences: usize,
+}
+
+/// A shard with its way to control.
+pub struct ShardEndpoint {
+    shard: Shard<ConferenceEngine>,
+    events: mpsc::Sender<ShardEvent>,
+    events_lost: u64,
+    /// Counters of conferences that have ended.
+    ended: MixerCounters,
+}
+
+impl ShardEndpoint {
+    /// Wraps a shard; its events go to `events`, and are counted if nobody takes them in time.
+    pub fn new(shard: Shard<ConferenceEngine>, events: mpsc::Sender<ShardEvent>) -> Self {
+        Self { shard, events, events_lost: 0, ended: MixerCounters::default() }
+    }
+
+    /// Returns the figures.
+    pub fn report(&self) -> ShardReport {
+        let mut mixing = self.ended.clone();
+        for engine in self.shard.engines() {
+            mixing.add(engine.counters());
+        }
+        let mut counters = self.shard.counters();
+        counters.events_dropped += self.events_lost;
+        let (legs, conferences) = (self.shard.legs(), self.shard.engines().count());
+        ShardReport { counters, mixing, legs, conferences }
+    }
+
+    fn pass_events_on(&mut self) {
+        while let Some(event) = self.shard.poll_event() {
+            self.events_lost += u64::from(self.events.try_send(event).is_err());
+        }
+    }
+}
+
+impl Endpoint for ShardEndpoint {
+    type Command = ShardCommand;
+
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        transmit: &mut impl Transmit,
+    ) {
+        self.shard.handle_datagram(now, datagram, transmit);
+        self.pass_events_on();
+    }
+
+    fn handle_command(
+        &mut self,
+        now: Instant,
+        command: ShardCommand,
+        _transmit: &mut impl Transmit,
+    ) {
+        match command {
+            // A reply that nobody waits for any more is none the worse for it: control removes
+            // what it did not learn of when the session or the conference ends.
+            ShardCommand::AddConference { engine, epoch, reply } => {
+                let _ = reply.send(self.shard.add_conference(*engine, epoch));
+            }
+            ShardCommand::RemoveConference(key) => {
+                if let Some(engine) = self.shard.remove_conference(now, key) {
+                    self.ended.add(engine.counters());
+                }
+            }
+            ShardCommand::AddLeg { conference, request, reply } => {
+                let granted = self.shard.add_leg(now, conference, &request);
+                if let Err(Ok(grant)) = reply.send(granted) {
+                    self.shard.remove_leg(now, grant.id);
+                }
+            }
+            ShardCommand::RemoveLeg(leg) => {
+                self.shard.remove_leg(now, leg);
+            }
+            ShardCommand::SetMuted(leg, muted) => {
+                self.shard.handle_input(now, leg, |leg| EngineInput::SetMuted { leg, muted });
+            }
+            ShardCommand::Report(reply) => {
+                let _ = reply.send(self.report());
+            }
+        }
+        self.pass_events_on();
+    }
+
+    fn handle_timeout(&mut self, now: Instant, transmit: &mut impl Transmit) {
+        self.shard.handle_timeout(now, transmit);
+        self.pass_events_on();
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.shard.poll_timeout()
+    }
+
+    fn handle_sent(&mut self, _now: Instant) {}
+}

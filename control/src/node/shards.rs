@@ -1,0 +1,176 @@
+//! The node's shards: starting their threads, giving them orders, placing conferences.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sabha_media::codec::opus::Opus;
+use sabha_media::outbox::OutboxLimits;
+use sabha_media::shard::{Shard, ShardConfig, ShardEvent};
+use sabha_media::srtp::{KeyUseLog, ProtectTap};
+use sabha_mixer::{MixerResources, ResourceLimits};
+use sabha_transport::{
+    Clock, Driver, DriverConfig, DriverError, DriverHandle, EndpointKey, MediaSocket, PollDriver,
+    SendError,
+};
+use tokio::sync::mpsc;
+
+use super::{NodeError, NodeSettings, ShardCommand, ShardEndpoint, ShardReport};
+
+/// All shards of a node.
+pub(crate) struct Shards(Vec<ShardThread>);
+
+struct ShardThread {
+    driver: std::sync::Mutex<Option<DriverHandle<ShardEndpoint>>>,
+    sender: sabha_transport::DriverSender<ShardEndpoint>,
+    key: EndpointKey,
+    address: SocketAddr,
+    advertised: Vec<SocketAddr>,
+    legs: AtomicUsize,
+}
+
+impl Shards {
+    /// Starts one thread for each shard.
+    pub(crate) fn start(
+        settings: &NodeSettings,
+        key_uses: Option<&Arc<KeyUseLog>>,
+        events: &mpsc::Sender<ShardEvent>,
+    ) -> Result<Self, NodeError> {
+        let threads = (0..settings.shards.max(1)).map(|index| {
+            let tap = key_uses.map(|log| log.clone() as Arc<dyn ProtectTap>);
+            ShardThread::start(settings, index, tap, events.clone())
+        });
+        Ok(Self(threads.collect::<Result<_, _>>()?))
+    }
+
+    /// Returns the shard with the fewest legs.
+    pub(crate) fn least_loaded(&self) -> u16 {
+        let by_load = self.0.iter().enumerate();
+        let least = by_load.min_by_key(|(_, shard)| shard.legs.load(Ordering::Relaxed));
+        least.map_or(0, |(index, _)| index as u16)
+    }
+
+    /// Gives a shard an order; if its queue is full, waits until there is room. Returns false if
+    /// the thread has ended.
+    pub(crate) async fn order(&self, shard: u16, command: ShardCommand) -> bool {
+        let Some(thread) = self.0.get(usize::from(shard)) else { return false };
+        match &command {
+            ShardCommand::AddLeg { .. } => _ = thread.legs.fetch_add(1, Ordering::Relaxed),
+            ShardCommand::RemoveLeg(_) => {
+                let less = |legs: usize| Some(legs.saturating_sub(1));
+                let _ = thread.legs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            }
+            _ => {}
+        }
+        thread.order(command).await
+    }
+
+    /// Returns the media addresses that members of a shard are told.
+    pub(crate) fn advertised(&self, shard: u16) -> Vec<SocketAddr> {
+        self.0.get(usize::from(shard)).map_or_else(Vec::new, |shard| shard.advertised.clone())
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.0.iter().map(|shard| shard.address).collect()
+    }
+
+    /// Ends the threads and returns their last figures.
+    pub(crate) fn shutdown(&self) -> Vec<ShardReport> {
+        let mut reports = Vec::new();
+        for shard in &self.0 {
+            let driver = shard.driver.lock().map_or(None, |mut driver| driver.take());
+            let Some(driver) = driver else { continue };
+            for (_, endpoint) in driver.shutdown() {
+                reports.push(endpoint.report());
+            }
+        }
+        reports
+    }
+}
+
+impl ShardThread {
+    fn start(
+        settings: &NodeSettings,
+        index: u16,
+        tap: Option<Arc<dyn ProtectTap>>,
+        events: mpsc::Sender<ShardEvent>,
+    ) -> Result<Self, NodeError> {
+        let port = match settings.media.port() {
+            0 => 0,
+            first => first.saturating_add(index),
+        };
+        let socket = MediaSocket::bind(SocketAddr::new(settings.media.ip(), port))?;
+        let address =
+            socket.local_addr().map_err(|error| NodeError::Endpoint(error.to_string()))?;
+        let config = ShardConfig {
+            index,
+            legs_max: settings.legs_max,
+            conferences_max: settings.conferences_max,
+            outbox: OutboxLimits {
+                bodies_max: OUTBOX_BODIES_MAX,
+                packets_max: settings.legs_max,
+                deferred_bodies_max: 0,
+            },
+            seed: random_seed(),
+            tap,
+        };
+        let resources = MixerResources::new(Opus, ResourceLimits::default());
+        let endpoint = ShardEndpoint::new(Shard::new(config, resources), events);
+        let driver = PollDriver::start(
+            DriverConfig {
+                name: format!("shard-{index}"),
+                core: settings.pin.then_some(usize::from(index)),
+                ..DriverConfig::default()
+            },
+            Clock::process(),
+        )?;
+        let key = driver
+            .add(socket, endpoint)
+            .map_err(|error| NodeError::Endpoint(error.reason.to_string()))?;
+        let advertised = settings
+            .advertise
+            .iter()
+            .map(|ip: &IpAddr| SocketAddr::new(*ip, address.port()))
+            .collect();
+        Ok(Self {
+            sender: driver.sender().clone(),
+            driver: std::sync::Mutex::new(Some(driver)),
+            key,
+            address,
+            advertised,
+            legs: AtomicUsize::new(0),
+        })
+    }
+
+    async fn order(&self, mut command: ShardCommand) -> bool {
+        for _ in 0..QUEUE_TRIES_MAX {
+            match self.sender.send(self.key, command) {
+                Ok(()) => return true,
+                Err(SendError { reason: DriverError::Full { .. }, returned }) => {
+                    command = returned;
+                    tokio::time::sleep(QUEUE_PAUSE).await;
+                }
+                Err(SendError { reason, .. }) => {
+                    tracing::error!(%reason, "a shard takes no orders");
+                    return false;
+                }
+            }
+        }
+        tracing::error!("a shard's queue stayed full");
+        false
+    }
+}
+
+/// Draws a seed for first sequence numbers and timestamps.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// Bodies of one tick: the shared one and a personal one for each talker, with room to spare.
+const OUTBOX_BODIES_MAX: usize = 64;
+
+/// How long to wait for room in a shard's queue, and how often.
+const QUEUE_PAUSE: Duration = Duration::from_millis(2);
+const QUEUE_TRIES_MAX: usize = 500;

@@ -1,0 +1,331 @@
+//! Holds a stream's packets until their playout time and gives them out in order.
+//!
+//! Owns the decision when a packet is due, what counts as lost, and when the delay may shrink. It
+//! never decodes: whoever pulls does. Memory is one block, taken when the buffer is made.
+
+mod ring;
+mod slack;
+mod target;
+
+use std::time::Duration;
+
+use crate::codec::{FRAME_SAMPLES, PACKET_SAMPLES_MAX, PAYLOAD_SIZE_MAX, SAMPLE_RATE_HZ};
+use crate::drop_reason::DropReason;
+use crate::extension::LevelDbov;
+use crate::rtp::RtpTimestamp;
+use crate::time::Instant;
+use ring::{CAPACITY, Place, Ring};
+use slack::{Slack, nanos};
+use target::Target;
+
+/// Bounds and start of a buffer's target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JitterSettings {
+    /// How long a packet waits at least, to begin with.
+    pub target_min: Duration,
+    /// The target never grows beyond this, and a delay a whole packet beyond it is shortened
+    /// even in loud sound.
+    pub target_max: Duration,
+    /// A packet at or below this level may be skipped to shorten the delay.
+    pub quiet: LevelDbov,
+}
+
+/// What a buffer needs to know of a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct BufferedPacket<'a> {
+    /// The sequence number, unwrapped (RFC 3711's packet index).
+    pub index: u64,
+    /// The RTP timestamp of its first sample.
+    pub timestamp: RtpTimestamp,
+    /// Samples that it stands for.
+    pub samples: u32,
+    /// Its level.
+    pub level: LevelDbov,
+    /// When the kernel received it.
+    pub received_at: Instant,
+    /// The codec's payload.
+    pub payload: &'a [u8],
+}
+
+/// What a pull gives.
+#[derive(Debug)]
+pub enum Pull<'a> {
+    /// Nothing is due: the stream has not begun, pauses, or ended.
+    Idle,
+    /// Decode and play this packet.
+    Play(BufferedPacket<'a>),
+    /// Decode this packet, do not play it, and pull again: it shortens the delay.
+    Skip(BufferedPacket<'a>),
+    /// Conceal this many samples, one frame at most: a packet is missing.
+    Conceal(u32),
+}
+
+/// A bounded buffer of one stream's packets, with its target in time, not in packets.
+///
+/// Between packets that follow each other by sequence number, a jump of the timestamp is the
+/// sender's pause: a new spurt begins, which waits for the target. Where sequence numbers are
+/// missing, the timestamps say how much is concealed; a hole too long for that is a new spurt too.
+/// A packet that comes after it was due is played late, as long as no later one was played, and
+/// the delay is so much longer from then on. In either case the target grows.
+pub struct JitterBuffer {
+    settings: JitterSettings,
+    target: Target,
+    ring: Ring,
+    position: Option<Position>,
+    newest_index: Option<u64>,
+    /// Samples concealed since the packet at `position` was due.
+    concealed: u32,
+    slack: Slack,
+    counters: JitterCounters,
+}
+
+/// What became of a stream's packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JitterCounters {
+    /// Given out to be played.
+    pub played: u64,
+    /// Given out to be decoded only.
+    pub skipped: u64,
+    /// Passed over: not there when their time came.
+    pub lost: u64,
+    /// Concealments asked for, of a frame or less.
+    pub concealed: u64,
+    /// Arrived after a concealment and played late, or too late to be played.
+    pub late: u64,
+}
+
+/// Where playout stands: the packet that comes next.
+#[derive(Clone, Copy)]
+struct Position {
+    index: u64,
+    timestamp: RtpTimestamp,
+    /// When it is due.
+    due: Instant,
+    /// How many samples the packet before it stood for.
+    samples: u32,
+    /// Which of the packets before it were given out: bit n for the one n + 1 before.
+    given: u64,
+}
+
+impl JitterBuffer {
+    /// Makes an empty buffer. Allocates once.
+    pub fn new(settings: JitterSettings) -> Self {
+        Self {
+            settings,
+            target: Target::new(settings),
+            ring: Ring::new(),
+            position: None,
+            newest_index: None,
+            concealed: 0,
+            slack: Slack::default(),
+            counters: JitterCounters::default(),
+        }
+    }
+
+    /// Forgets the stream, but keeps the memory; for the next tenant of a pooled buffer.
+    pub fn reset(&mut self, settings: JitterSettings) {
+        self.settings = settings;
+        self.target = Target::new(settings);
+        self.ring.clear();
+        self.position = None;
+        self.newest_index = None;
+        self.concealed = 0;
+        self.slack = Slack::default();
+        self.counters = JitterCounters::default();
+    }
+
+    /// Takes a packet in, in any order.
+    ///
+    /// A packet that is `CAPACITY` or more ahead of the newest empties the buffer first: the
+    /// stream has broken off, and what still waits will count as lost.
+    ///
+    /// # Errors
+    /// `Duplicate` (it waits or was played), `Late` (a later one was played), `TooOld`, `Full`, or
+    /// `Undecodable` if it is larger or longer than any codec's packet, or of no length.
+    pub fn insert(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
+        let is_codecs = packet.payload.len() <= PAYLOAD_SIZE_MAX
+            && (1..=PACKET_SAMPLES_MAX as u32).contains(&packet.samples);
+        if !is_codecs {
+            return Err(DropReason::Undecodable);
+        }
+        self.refuse_past(packet)?;
+        let newest = self.newest_index.unwrap_or(packet.index);
+        if packet.index.abs_diff(newest) >= CAPACITY as u64 {
+            if packet.index < newest {
+                return Err(DropReason::TooOld);
+            }
+            self.ring.clear();
+        }
+        self.ring.insert(packet)?;
+        self.newest_index = Some(newest.max(packet.index));
+        Ok(())
+    }
+
+    /// Gives out what is due at `now`, which is the tick's scheduled time.
+    ///
+    /// `may_skip` allows a packet to be skipped if every recent one waited a whole packet more
+    /// than the target and this one is quiet, or a whole packet more than the target may ever be.
+    pub fn pull(&mut self, now: Instant, may_skip: bool) -> Pull<'_> {
+        self.target.relax(now);
+        let expected = self.position.map(|position| position.index);
+        let Some((place, packet)) = self.ring.oldest(expected) else {
+            return self.conceal(now, CONCEALED_MAX);
+        };
+        let hole = self.hole_before(&packet);
+        let is_at_its_time = match hole {
+            Some(hole) if self.concealed < hole => return self.conceal(now, hole),
+            // Once there is nothing left to conceal, a packet finds silence and may wait.
+            Some(hole) => self.concealed == hole || self.concealed < CONCEALED_MAX,
+            None => false,
+        };
+        let has_waited = now.saturating_since(packet.received_at) >= self.target.wait();
+        if !is_at_its_time && !has_waited {
+            return Pull::Idle;
+        }
+        self.settle(now, &packet, hole);
+        self.give(now, place, may_skip)
+    }
+
+    /// Returns by how much every recent packet was early against the target.
+    ///
+    /// A tick may move earlier by this much without making any packet of this stream late. A
+    /// stream of which nothing was played yet allows a second.
+    pub fn excess(&self) -> Duration {
+        let slack = self.slack.min().unwrap_or(i64::MAX);
+        let excess = slack.saturating_sub(nanos(self.target.wait()));
+        Duration::from_nanos(u64::try_from(excess).unwrap_or(0)).min(EXCESS_MAX)
+    }
+
+    /// Tells that the tick moved earlier by `step`: later packets will have waited less.
+    pub fn tick_moved_earlier(&mut self, step: Duration) {
+        self.slack.shorten(step);
+    }
+
+    /// Returns how long a packet now waits at least.
+    pub fn target(&self) -> Duration {
+        self.target.wait()
+    }
+
+    /// Returns the samples that are buffered and still to be played.
+    pub fn buffered_samples(&self) -> u32 {
+        self.ring.samples()
+    }
+
+    /// Returns true if no packet is buffered.
+    pub fn is_empty(&self) -> bool {
+        self.ring.len() == 0
+    }
+
+    /// Returns what became of the stream's packets so far.
+    pub fn counters(&self) -> JitterCounters {
+        self.counters
+    }
+
+    /// Refuses a packet from before the next; if it was missed, the target learns from it.
+    fn refuse_past(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
+        let Some(position) = self.position else { return Ok(()) };
+        let Some(age) = position.index.checked_sub(packet.index).filter(|age| *age > 0) else {
+            return Ok(());
+        };
+        if age > u64::from(u64::BITS) {
+            return Err(DropReason::TooOld);
+        }
+        if position.given >> (age - 1) & 1 == 1 {
+            return Err(DropReason::Duplicate);
+        }
+        self.counters.late += 1;
+        let before = position.timestamp.distance_from(packet.timestamp).max(0).cast_unsigned();
+        let late_by = packet.received_at.saturating_since(position.due - duration(before));
+        self.target.grow(packet.received_at, late_by, duration(packet.samples));
+        Err(DropReason::Late)
+    }
+
+    /// Returns how many samples are missing before `packet`; `None` if it begins a new spurt.
+    fn hole_before(&self, packet: &BufferedPacket<'_>) -> Option<u32> {
+        let position = self.position?;
+        let hole = u32::try_from(packet.timestamp.distance_from(position.timestamp)).ok()?;
+        let is_hole = match packet.index == position.index {
+            true => hole == 0,
+            false => (1..=CONCEALED_MAX).contains(&hole) && hole.is_multiple_of(CONCEALED_STEP),
+        };
+        is_hole.then_some(hole)
+    }
+
+    /// Asks for a frame more, until `concealed_max` samples stand for what is missing.
+    fn conceal(&mut self, now: Instant, concealed_max: u32) -> Pull<'_> {
+        let left = concealed_max.saturating_sub(self.concealed);
+        let Some(position) = self.position.as_mut().filter(|_| left > 0) else {
+            return Pull::Idle;
+        };
+        if self.concealed == 0 {
+            position.due = now;
+        }
+        let samples = position.samples.min(FRAME_SAMPLES as u32).min(left);
+        self.concealed += samples;
+        self.counters.concealed += 1;
+        Pull::Conceal(samples)
+    }
+
+    /// Settles what concealments stood for, now that `packet` is given out.
+    fn settle(&mut self, now: Instant, packet: &BufferedPacket<'_>, hole: Option<u32>) {
+        if let Some(position) = self.position {
+            self.counters.lost += packet.index - position.index;
+            if let Some(hole) = hole
+                && self.concealed > hole
+            {
+                self.counters.late += 1;
+                let late_by = packet.received_at.saturating_since(position.due + duration(hole));
+                self.target.grow(now, late_by, duration(packet.samples));
+            }
+        }
+        if hole != Some(self.concealed) {
+            self.slack = Slack::default();
+            self.target.begin();
+        }
+        self.concealed = 0;
+    }
+
+    fn give(&mut self, now: Instant, place: Place, may_skip: bool) -> Pull<'_> {
+        let is_last = self.ring.len() == 1;
+        let packet = self.ring.take(place);
+        self.slack.push(now.nanos_after(packet.received_at));
+        let length = duration(packet.samples);
+        // LevelDbov counts downwards: a larger value is quieter.
+        let is_quiet = packet.level.0 >= self.settings.quiet.0;
+        let wait = if is_quiet { self.target.wait() } else { self.target.max() };
+        let skips = may_skip && !is_last && self.slack.is_at_least(wait + length);
+        let given = self.position.map_or(0, |position| {
+            let passed = u32::try_from(packet.index - position.index).unwrap_or(u32::MAX);
+            position.given.checked_shl(passed.saturating_add(1)).unwrap_or(0)
+        });
+        self.position = Some(Position {
+            index: packet.index.saturating_add(1),
+            timestamp: packet.timestamp.wrapping_add(packet.samples),
+            due: if skips { now } else { now + length },
+            samples: packet.samples,
+            given: given | 1,
+        });
+        if skips {
+            self.slack.shorten(length);
+            self.counters.skipped += 1;
+            return Pull::Skip(packet);
+        }
+        self.counters.played += 1;
+        Pull::Play(packet)
+    }
+}
+
+/// Returns the duration of so many samples.
+fn duration(samples: u32) -> Duration {
+    Duration::from_nanos(u64::from(samples) * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ))
+}
+
+/// Samples that are concealed in a row at most, then the stream counts as paused: 120 ms, as long
+/// as the longest packet; by then Opus has faded out.
+const CONCEALED_MAX: u32 = PACKET_SAMPLES_MAX as u32;
+
+/// What codecs can conceal is a multiple of this: 2.5 ms, Opus' shortest frame (RFC 6716).
+const CONCEALED_STEP: u32 = 120;
+
+/// More excess than this is of no interest to a tick of 20 ms.
+const EXCESS_MAX: Duration = Duration::from_secs(1);
