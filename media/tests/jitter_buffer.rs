@@ -400,7 +400,7 @@ fn skipped(level: u8, delay: Duration, skips: u32) -> u64 {
             player.insert(early).unwrap();
         }
     }
-    let queued = frames(delay) as u64 + 1;
+    let queued = u64::from(frames(delay)) + 1;
     for tick in 0..count - queued {
         let index = queued + tick;
         let at = START + FRAME * (tick as u32 + 1);

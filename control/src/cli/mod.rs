@@ -35,7 +35,7 @@ pub struct Cli {
     /// Configuration file (TOML)
     ///
     /// Otherwise the file named by SABHA_CONFIG is read, else ./sabha.toml if it exists. Every key
-    /// can be overridden by a variable: SABHA_NODE_LISTEN overrides `listen` in [node].
+    /// can be overridden by a variable: SABHA_NODE_LISTEN overrides node.listen.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do
@@ -102,9 +102,6 @@ async fn dispatch(config: Config, command: Command) -> Result<(), Failure> {
         Command::Join(args) => commands::join::run(&config, args).await,
         Command::Demo(args) => demo::run(&config, args).await,
         Command::Config(args) => args.run(&config),
-        Command::Node(_) | Command::Host(_) | Command::Join(_) | Command::Demo(_) => {
-            Err(Failure::new("this build does not have the command yet"))
-        }
     }
 }
 

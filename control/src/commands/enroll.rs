@@ -19,7 +19,7 @@ use sabha_core::{
     ca::{CaCode, EnrolError},
 };
 
-use self::{existing::Existing, newcomer::Newcomer};
+use self::newcomer::Newcomer;
 use crate::{
     cli::{EnrollArgs, Failure, output},
     config::Config,
@@ -31,16 +31,16 @@ use crate::{
 /// `Failure` if the folder holds another identity, or the CA cannot be reached or refuses.
 pub async fn run(config: &Config, args: EnrollArgs) -> Result<(), Failure> {
     let (clock, dir) = (Clock::system(), &config.identity.dir);
-    let existing = Existing::find(clock.now(), dir, &args)?;
+    let key = existing::key(clock.now(), dir, &args)?;
     let otp = args.otp.clone();
-    let newcomer = Newcomer::new(clock, args, existing.is_mixer).await?;
+    let newcomer = Newcomer::new(clock, args).await?;
     if otp.is_none() {
         newcomer.request().await?;
         if !io::stdin().is_terminal() {
             return Ok(output::print(&newcomer.next_step())?);
         }
     }
-    let key = existing.key.map_or_else(|| create_key(dir), Ok)?;
+    let key = key.map_or_else(|| create_key(dir), Ok)?;
     let identity = match otp {
         Some(otp) => newcomer.redeem(&key, &otp).await?,
         None => redeem_typed(&newcomer, &key).await?,

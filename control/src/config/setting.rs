@@ -142,8 +142,7 @@ impl<T: Setting> Setting for Vec<T> {
             let wrong = format!("has {} items, but at most {ITEMS_MAX} are read", items.len());
             return Err(Wrong::new(wrong, "shorten the list"));
         }
-        let (read, wrong): (Vec<_>, Vec<_>) =
-            items.iter().map(T::read).partition(|item| item.is_ok());
+        let (read, wrong): (Vec<_>, Vec<_>) = items.iter().map(T::read).partition(Result::is_ok);
         match wrong.into_iter().find_map(Result::err) {
             Some(Wrong { wrong, remedy }) => {
                 Err(Wrong::new(format!("has an item that {wrong}"), remedy))

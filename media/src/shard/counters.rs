@@ -17,7 +17,7 @@ pub struct ShardCounters {
     pub reports_in: u64,
     /// RTCP compounds handed to the sender.
     pub reports_out: u64,
-    /// Times that a member was heard from a new address.
+    /// Times that a member was heard from another address than before, the first time included.
     pub address_changes: u64,
     /// Packets discarded, by reason.
     pub drops: DropCounters,

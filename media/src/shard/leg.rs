@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::engine::{LegConfig, LegKey, ReceiveStream};
+use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::reception::Reception;
-use crate::rtcp::{CompactNtp, ReportBlock};
-use crate::shard::ConferenceKey;
+use crate::rtcp::{CompactNtp, ReportBlocks};
+use crate::rtp::{RtpHeader, RtpTimestamp};
+use crate::shard::{ConferenceKey, ntp};
 use crate::srtp::{MasterKey, PacketIndex, ProtectTap, SrtpReceiver, SrtpSender, StreamsError};
 use crate::time::Instant;
 
@@ -33,7 +34,7 @@ pub struct LegGrant {
     pub receive_ssrcs: Vec<Ssrc>,
 }
 
-/// What a member last reported of the stream it is sent.
+/// What a member last reported of the streams it is sent; the worst of them counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemoteReception {
     /// Lost since the report before, in 1/256.
@@ -64,18 +65,31 @@ pub(super) struct Leg {
     pub(super) conference: ConferenceKey,
     pub(super) key: LegKey,
     pub(super) send_ssrc: Ssrc,
-    pub(super) receive: Vec<ReceiveStream>,
+    /// The streams that the member is sent, in slot order.
+    pub(super) sent: Vec<SentStream>,
     pub(super) address: Option<SocketAddr>,
     pub(super) heard_at: Instant,
+    /// Whether `MediaLost` was told since the member was last heard.
+    pub(super) is_lost: bool,
+    /// Whether `Goodbye` was told.
+    pub(super) said_goodbye: bool,
     pub(super) receiver: SrtpReceiver,
     pub(super) sender: SrtpSender,
     pub(super) newest_rtcp: Option<PacketIndex>,
     pub(super) reception: Reception,
     pub(super) remote: RemoteReception,
     pub(super) last_sr: Option<(CompactNtp, Instant)>,
-    pub(super) packets_out: u64,
-    pub(super) octets_out: u64,
-    pub(super) last_timestamp_out: u32,
+}
+
+/// What was sent of one stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SentStream {
+    pub(super) ssrc: Ssrc,
+    pub(super) packets: u64,
+    /// Without headers' fixed part and authentication tags.
+    pub(super) octets: u64,
+    /// The last packet's timestamp, and when it was sent.
+    pub(super) last: Option<(RtpTimestamp, Instant)>,
 }
 
 impl Leg {
@@ -94,18 +108,17 @@ impl Leg {
             conference,
             key: LegKey(0),
             send_ssrc: config.send_ssrc,
-            receive: config.receive.clone(),
+            sent: receive_ssrcs.into_iter().map(SentStream::new).collect(),
             address: None,
             heard_at: now,
+            is_lost: false,
+            said_goodbye: false,
             receiver: SrtpReceiver::new(&request.receive_key, &[config.send_ssrc])?,
             sender,
             newest_rtcp: None,
             reception: Reception::default(),
             remote: RemoteReception::default(),
             last_sr: None,
-            packets_out: 0,
-            octets_out: 0,
-            last_timestamp_out: 0,
         })
     }
 
@@ -113,18 +126,36 @@ impl Leg {
     /// than all before. Returns whether it changed.
     pub(super) fn follow(&mut self, now: Instant, from: SocketAddr) -> bool {
         self.heard_at = now;
+        self.is_lost = false;
         let moved = self.address != Some(from);
         self.address = Some(from);
         moved
     }
 
-    /// Takes in what the member says of the stream that it is sent.
-    pub(super) fn hear_report(&mut self, block: &ReportBlock, arrival: CompactNtp) {
-        self.remote = RemoteReception {
-            fraction_lost: block.fraction_lost,
-            jitter: block.jitter,
-            round_trip: block.round_trip(arrival).or(self.remote.round_trip),
-        };
+    /// Takes in what the member says of the streams that it is sent.
+    pub(super) fn hear_blocks(&mut self, blocks: ReportBlocks<'_>, received_at: Instant) {
+        let arrival = ntp(received_at).compact();
+        let mut heard = None;
+        for block in blocks {
+            if !self.sent.iter().any(|stream| stream.ssrc == block.ssrc) {
+                continue;
+            }
+            let round_trip = self.remote.round_trip;
+            let worst = heard.get_or_insert(RemoteReception { round_trip, ..Default::default() });
+            worst.fraction_lost = worst.fraction_lost.max(block.fraction_lost);
+            worst.jitter = worst.jitter.max(block.jitter);
+            worst.round_trip = block.round_trip(arrival).or(worst.round_trip);
+        }
+        self.remote = heard.unwrap_or(self.remote);
+    }
+
+    /// Counts a packet that was sealed.
+    pub(super) fn count_sent(&mut self, now: Instant, header: &RtpHeader, octets: usize) {
+        let stream = self.sent.iter_mut().find(|stream| stream.ssrc == header.ssrc);
+        let Some(stream) = stream else { return };
+        stream.packets += 1;
+        stream.octets += octets as u64;
+        stream.last = Some((header.timestamp, now));
     }
 
     pub(super) fn report(&self) -> LegReport {
@@ -132,8 +163,14 @@ impl Leg {
             packets_in: self.reception.received(),
             lost: self.reception.lost(),
             jitter: self.reception.jitter(),
-            packets_out: self.packets_out,
+            packets_out: self.sent.iter().map(|stream| stream.packets).sum(),
             remote: self.remote,
         }
+    }
+}
+
+impl SentStream {
+    fn new(ssrc: Ssrc) -> Self {
+        Self { ssrc, packets: 0, octets: 0, last: None }
     }
 }

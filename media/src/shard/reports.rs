@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use super::leg::Leg;
+use crate::codec::SAMPLE_RATE_HZ;
 use crate::leg::Ssrc;
 use crate::rtcp::{
     Application, CompactNtp, CompoundWriter, ExtendedSequence, NtpTimestamp, ReportBlock,
     RtcpWriteError, SenderInfo,
 };
-use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
 
 /// Which ownership of a conference a keep-alive belongs to; ordered by counter, then rank.
@@ -56,27 +56,32 @@ pub fn ntp(now: Instant) -> NtpTimestamp {
 }
 
 /// Writes the leg's compound: SR or RR with what was received of the member, CNAME, keep-alive.
+///
+/// The SR is that of the leg's first stream; of one, as clocks of all streams are the same.
 pub(super) fn write_compound(
     leg: &mut Leg,
     now: Instant,
     epoch: MediaEpoch,
     out: &mut [u8],
 ) -> Result<usize, RtcpWriteError> {
-    let Some(own) = leg.receive.first().map(|stream| stream.ssrc) else { return Ok(0) };
+    let Some(stream) = leg.sent.first().copied() else { return Ok(0) };
+    let own = stream.ssrc;
     let block = report_block(leg, now);
     let blocks = block.as_slice();
     let mut writer = CompoundWriter::new(out);
-    if leg.packets_out > 0 {
-        let info = SenderInfo {
-            ssrc: own,
-            ntp: ntp(now),
-            rtp: RtpTimestamp(leg.last_timestamp_out),
-            packet_count: leg.packets_out as u32,
-            octet_count: leg.octets_out as u32,
-        };
-        writer.sender_report(&info, blocks)?;
-    } else {
-        writer.receiver_report(own, blocks)?;
+    match stream.last {
+        Some((timestamp, sent_at)) => {
+            let since = now.saturating_since(sent_at).as_nanos() * u128::from(SAMPLE_RATE_HZ);
+            let info = SenderInfo {
+                ssrc: own,
+                ntp: ntp(now),
+                rtp: timestamp.wrapping_add((since / 1_000_000_000) as u32),
+                packet_count: stream.packets as u32,
+                octet_count: stream.octets as u32,
+            };
+            writer.sender_report(&info, blocks)?;
+        }
+        None => writer.receiver_report(own, blocks)?,
     }
     writer.cname(own, CNAME)?;
     writer.application(&keep_alive(own, &epoch.to_bytes()))?;
@@ -97,7 +102,7 @@ fn report_block(leg: &mut Leg, now: Instant) -> Option<ReportBlock> {
     Some(ReportBlock {
         ssrc: leg.send_ssrc,
         fraction_lost: report.fraction_lost,
-        cumulative_lost: i32::try_from(report.cumulative_lost).unwrap_or(i32::MAX),
+        cumulative_lost: report.cumulative_lost.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
         highest_sequence: ExtendedSequence(report.newest_index as u32),
         jitter: report.jitter,
         last_sr,

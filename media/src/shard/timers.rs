@@ -18,7 +18,9 @@ pub(super) struct Timers {
 impl Timers {
     pub(super) fn new(conferences_max: usize) -> Self {
         Self {
-            queue: BinaryHeap::with_capacity(conferences_max.min(PREALLOCATED_MAX)),
+            queue: BinaryHeap::with_capacity(
+                STALE_SHARE_MAX * conferences_max.min(PREALLOCATED_MAX) + STALE_MIN + 1,
+            ),
             deadlines: Vec::new(),
             reports_at: None,
             turn: 0,
@@ -39,6 +41,9 @@ impl Timers {
             self.queue.push(Reverse((deadline, key)));
         }
         self.drop_stale();
+        if self.queue.len() > STALE_SHARE_MAX * self.deadlines.len() + STALE_MIN {
+            self.rebuild();
+        }
     }
 
     pub(super) fn cancel(&mut self, key: ConferenceKey) {
@@ -83,6 +88,16 @@ impl Timers {
         [conference, self.reports_at].into_iter().flatten().min()
     }
 
+    /// Forgets stale entries that a valid one hides.
+    fn rebuild(&mut self) {
+        self.queue.clear();
+        for (index, deadline) in self.deadlines.iter().enumerate() {
+            if let Some(deadline) = deadline {
+                self.queue.push(Reverse((*deadline, ConferenceKey(index as u32))));
+            }
+        }
+    }
+
     fn drop_stale(&mut self) {
         while let Some(Reverse((deadline, key))) = self.queue.peek()
             && self.deadlines[key.0 as usize] != Some(*deadline)
@@ -91,6 +106,12 @@ impl Timers {
         }
     }
 }
+
+/// Entries for each conference, of which all but one are stale, beyond which the queue is rebuilt.
+const STALE_SHARE_MAX: usize = 2;
+
+/// Entries that a queue may always hold, so that a small one is not rebuilt all the time.
+const STALE_MIN: usize = 64;
 
 /// Deadlines for which memory is taken at once.
 const PREALLOCATED_MAX: usize = 65_536;
@@ -113,6 +134,20 @@ mod tests {
         assert_eq!(timers.pop_due(at(30)), Some(ConferenceKey(0)));
         assert_eq!(timers.pop_due(at(30)), Some(ConferenceKey(1)));
         assert_eq!(timers.pop_due(at(30)), None);
+    }
+
+    #[test]
+    fn deadline_moved_for_ever_takes_no_more_memory() {
+        let mut timers = Timers::new(2);
+        timers.set(ConferenceKey(0), Some(at(1)));
+        for ms in 2..10_000 {
+            timers.set(ConferenceKey(1), Some(at(ms)));
+        }
+        assert!(timers.queue.len() <= 70, "{}", timers.queue.len());
+        assert_eq!(timers.pop_due(at(20_000)), Some(ConferenceKey(0)));
+        assert_eq!(timers.pop_due(at(9_998)), None);
+        assert_eq!(timers.pop_due(at(9_999)), Some(ConferenceKey(1)));
+        assert_eq!((timers.pop_due(at(20_000)), timers.next()), (None, None));
     }
 
     #[test]

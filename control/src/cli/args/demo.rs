@@ -14,7 +14,7 @@ pub struct DemoArgs {
     /// Folder with WAV files of speech [default: clips that are built in]
     #[arg(long, value_name = "DIR")]
     pub speech: Option<PathBuf>,
-    /// How many members to run [default: as many as suit this machine]
+    /// How many members to run [default: 12]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub members: Option<u32>,
     /// Folder for the report, the recordings and the logs

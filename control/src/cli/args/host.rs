@@ -45,8 +45,12 @@ pub struct HostArgs {
     /// Hours after which nobody is admitted any more
     #[arg(long, value_name = "H", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8_760))]
     pub expires_hours: u32,
-    /// Address where members register; port 0 takes any that is free [default: [::]:0]
-    #[arg(long, value_name = "IP:PORT")]
+    /// Address where members register.
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        help = "Address where members register; port 0 takes any that is free [default: [::]:0]"
+    )]
     pub listen: Option<String>,
     /// Folder of the identity [default: $XDG_DATA_HOME/sabha]
     #[arg(long)]
@@ -73,4 +77,4 @@ Examples:
   sabha host --node 5f1c...@node.example.org:4600 --users team.txt --talkers-max 4
 
 Files: the identity is read from $XDG_DATA_HOME/sabha (by default ~/.local/share/sabha); nothing
-is written. `sabha enroll` prints a node's ID.";
+is written. `sabha node` prints its ID and address in the form that --node takes.";

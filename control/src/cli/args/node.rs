@@ -8,15 +8,24 @@ use crate::{cli::args::given, config::Flag};
 ///
 /// The device must be enrolled with the mixer mark (sabha enroll --mixer). Each shard is a thread
 /// with a UDP port of its own: the first takes the port of --media, the next ones those after it.
-/// It runs until SIGTERM or Ctrl-C; a second one ends it at once.
+/// When it is ready it prints `media ADDR` for each, then `node ID@ADDR`, which hosts need. It runs
+/// until SIGTERM or Ctrl-C; a second one ends it at once.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct NodeArgs {
-    /// Address of signalling (QUIC over UDP) [default: [::]:4600]
-    #[arg(long, value_name = "IP:PORT")]
+    /// Address of signalling.
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        help = "Address of signalling (QUIC over UDP) [default: [::]:4600]"
+    )]
     pub listen: Option<String>,
-    /// Address and first port of media (UDP) [default: [::]:4610]
-    #[arg(long, value_name = "IP:PORT")]
+    /// Address and first port of media.
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        help = "Address and first port of media (UDP) [default: [::]:4610]"
+    )]
     pub media: Option<String>,
     /// How many shards to run; 0 is one for each core [default: 0]
     #[arg(long, value_name = "N")]

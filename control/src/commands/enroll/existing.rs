@@ -1,6 +1,9 @@
 //! What the identity's folder holds already, and whether enrolling may replace it.
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sabha_core::{
     DeviceKey, Fingerprint, Identity, UnixTime, UserId,
@@ -9,15 +12,6 @@ use sabha_core::{
 use thiserror::Error;
 
 use crate::cli::EnrollArgs;
-
-/// What a folder holds that a new certificate is to keep.
-#[derive(Debug, Default)]
-pub(super) struct Existing {
-    /// The device's key, if it has one.
-    pub key: Option<Arc<DeviceKey>>,
-    /// Whether its certificate carries the mixer mark, which a new one without it would lose.
-    pub is_mixer: bool,
-}
 
 /// The folder's identity must not be replaced.
 #[derive(Debug, Error)]
@@ -36,36 +30,35 @@ pub(super) enum ExistingError {
     Key { dir: PathBuf, source: KeyError },
 }
 
-impl Existing {
-    /// Looks into `dir`; an identity of the same user and CA is taken up, expired or not.
-    pub(super) fn find(
-        now: UnixTime,
-        dir: &Path,
-        args: &EnrollArgs,
-    ) -> Result<Self, ExistingError> {
-        let key_file = dir.join(KEY_FILE);
-        match (key_file.exists(), dir.join(CHAIN_FILE).exists()) {
-            (false, false) => return Ok(Self::default()),
-            (true, false) => {
-                let failed = |source| ExistingError::Key { dir: dir.to_owned(), source };
-                let key = DeviceKey::load(&key_file).map_err(failed)?;
-                return Ok(Self { key: Some(Arc::new(key)), is_mixer: false });
-            }
-            _ => {}
+/// Looks into `dir` and returns the key that a new certificate is to be for.
+///
+/// An identity of the same user and CA is taken up, expired or not; so is a key that never got a
+/// certificate.
+pub(super) fn key(
+    now: UnixTime,
+    dir: &Path,
+    args: &EnrollArgs,
+) -> Result<Option<Arc<DeviceKey>>, ExistingError> {
+    let key_file = dir.join(KEY_FILE);
+    match (key_file.exists(), dir.join(CHAIN_FILE).exists()) {
+        (false, false) => return Ok(None),
+        (true, false) => {
+            let failed = |source| ExistingError::Key { dir: dir.to_owned(), source };
+            return DeviceKey::load(&key_file).map(|key| Some(Arc::new(key))).map_err(failed);
         }
-        let identity = load(now, dir)
-            .map_err(|source| ExistingError::Unusable { dir: dir.to_owned(), source })?;
-        if *identity.user() != args.user {
-            let (user, wanted) = (identity.user().clone(), args.user.clone());
-            return Err(ExistingError::OtherUser { dir: dir.to_owned(), user, wanted });
-        }
-        let root = identity.root().fingerprint();
-        if root != args.fingerprint {
-            return Err(ExistingError::OtherRoot { dir: dir.to_owned(), root });
-        }
-        let is_mixer = identity.certificate().mixer.is_some();
-        Ok(Self { key: Some(identity.key().clone()), is_mixer })
+        _ => {}
     }
+    let failed = |source| ExistingError::Unusable { dir: dir.to_owned(), source };
+    let identity = load(now, dir).map_err(failed)?;
+    if *identity.user() != args.user {
+        let (user, wanted) = (identity.user().clone(), args.user.clone());
+        return Err(ExistingError::OtherUser { dir: dir.to_owned(), user, wanted });
+    }
+    let root = identity.root().fingerprint();
+    if root != args.fingerprint {
+        return Err(ExistingError::OtherRoot { dir: dir.to_owned(), root });
+    }
+    Ok(Some(identity.key().clone()))
 }
 
 /// Reads the identity; an expired one as it was in its last second.

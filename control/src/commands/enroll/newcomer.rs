@@ -18,15 +18,9 @@ pub(super) struct Newcomer {
 }
 
 impl Newcomer {
-    /// Looks the CA up; a device `is_mixer` asks for the mixer mark again.
-    pub(super) async fn new(
-        clock: Clock,
-        mut args: EnrollArgs,
-        is_mixer: bool,
-    ) -> Result<Self, ResolveError> {
-        args.mixer |= is_mixer;
-        let addresses = args.ca.resolve().await?;
-        Ok(Self { clock, args, addresses })
+    /// Looks the CA up.
+    pub(super) async fn new(clock: Clock, args: EnrollArgs) -> Result<Self, ResolveError> {
+        Ok(Self { clock, addresses: args.ca.resolve().await?, args })
     }
 
     /// Asks for a one-time password.

@@ -1,0 +1,141 @@
+//! Step 2 of a packet's way: from a datagram to the leg's engine.
+
+use super::{Events, Shard, ShardEvent};
+use crate::drop_reason::DropReason;
+use crate::engine::{Engine, IncomingPacket};
+use crate::extension::ClientLevel;
+use crate::leg::LegId;
+use crate::rtcp::{RtcpPacket, RtcpPackets};
+use crate::rtp::{PacketKind, RtpPacket, classify, sender_ssrc};
+use crate::shard::leg::Leg;
+use crate::srtp::PacketIndex;
+use crate::time::Instant;
+use crate::transmit::{Datagram, Transmit};
+
+impl<E: Engine> Shard<E> {
+    /// Takes a datagram from the network.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        transmit: &mut impl Transmit,
+    ) {
+        self.counters.packets_in += 1;
+        self.counters.octets_in += datagram.bytes.len() as u64;
+        let outcome = match classify(datagram.bytes) {
+            PacketKind::Rtp => self.handle_rtp(now, datagram, transmit),
+            PacketKind::Rtcp => self.handle_rtcp(now, datagram, transmit),
+            PacketKind::Neither => Err(DropReason::NotRtp),
+        };
+        if let Err(reason) = outcome {
+            self.counters.drops.count(reason);
+        }
+    }
+
+    fn handle_rtp(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        transmit: &mut impl Transmit,
+    ) -> Result<(), DropReason> {
+        let Datagram { from, received_at, bytes } = datagram;
+        let ssrc = sender_ssrc(bytes).ok_or(DropReason::TooShort)?;
+        let leg = self.legs.by_send_ssrc(ssrc).ok_or(DropReason::UnknownSsrc)?;
+        let plain = leg.receiver.unprotect_rtp(bytes)?;
+        let is_newest = leg.receiver.newest_index(ssrc) == Some(plain.index);
+        let has_moved = is_newest && leg.follow(now, from);
+        let id = leg.id;
+        if has_moved {
+            self.answer_new_address(now, id, transmit);
+        }
+        self.pass_to_engine(now, id, plain.index, received_at, &bytes[..plain.length], transmit)
+    }
+
+    fn pass_to_engine(
+        &mut self,
+        now: Instant,
+        id: LegId,
+        index: PacketIndex,
+        received_at: Instant,
+        plain: &[u8],
+        transmit: &mut impl Transmit,
+    ) -> Result<(), DropReason> {
+        let leg = self.legs.leg_mut(id).ok_or(DropReason::UnknownSsrc)?;
+        let packet = RtpPacket::parse(plain)?;
+        leg.reception.count(index.0, packet.timestamp(), received_at);
+        let incoming = IncomingPacket {
+            index: index.0,
+            timestamp: packet.timestamp(),
+            marker: packet.marker(),
+            payload_type: packet.payload_type(),
+            level: ClientLevel::read(&packet)?,
+            received_at,
+            payload: packet.payload(),
+        };
+        let (leg_key, key) = (leg.key, leg.conference);
+        let Some(Some(conference)) = self.conferences.get_mut(key.0 as usize) else {
+            return Err(DropReason::UnknownSsrc);
+        };
+        let (resources, outbox) = (&mut self.resources, &mut self.outbox);
+        let outcome = conference.engine.handle_rtp(now, leg_key, &incoming, resources, outbox);
+        if !self.outbox.is_empty() {
+            self.drain(now, transmit);
+        }
+        self.reschedule(key);
+        outcome
+    }
+
+    fn handle_rtcp(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        transmit: &mut impl Transmit,
+    ) -> Result<(), DropReason> {
+        let Datagram { from, received_at, bytes } = datagram;
+        let ssrc = sender_ssrc(bytes).ok_or(DropReason::TooShort)?;
+        let leg = self.legs.by_send_ssrc(ssrc).ok_or(DropReason::UnknownSsrc)?;
+        let plain = leg.receiver.unprotect_rtcp(bytes)?;
+        let is_newest = leg.newest_rtcp.is_none_or(|newest| newest < plain.index);
+        leg.newest_rtcp = leg.newest_rtcp.max(Some(plain.index));
+        let has_moved = is_newest && leg.follow(now, from);
+        let id = leg.id;
+        let packets = RtcpPackets::parse(&bytes[..plain.length]).inspect(|packets| {
+            self.counters.reports_in += 1;
+            hear_compound(leg, packets.clone(), received_at, &mut self.events);
+        });
+        if has_moved {
+            self.answer_new_address(now, id, transmit);
+        }
+        packets.map(|_| ())
+    }
+
+    /// Tells the member at once that its new path works both ways.
+    fn answer_new_address(&mut self, now: Instant, id: LegId, transmit: &mut impl Transmit) {
+        self.counters.address_changes += 1;
+        self.send_report(now, id, transmit);
+    }
+}
+
+fn hear_compound(
+    leg: &mut Leg,
+    packets: RtcpPackets<'_>,
+    received_at: Instant,
+    events: &mut Events,
+) {
+    for packet in packets {
+        match packet {
+            RtcpPacket::SenderReport(report) => {
+                leg.last_sr = Some((report.info.ntp.compact(), received_at));
+                leg.hear_blocks(report.blocks, received_at);
+            }
+            RtcpPacket::ReceiverReport(report) => leg.hear_blocks(report.blocks, received_at),
+            RtcpPacket::Goodbye(goodbye) => {
+                let is_own = goodbye.sources().any(|source| source == leg.send_ssrc);
+                if is_own && !leg.said_goodbye {
+                    leg.said_goodbye = events.push(ShardEvent::Goodbye(leg.id));
+                }
+            }
+            RtcpPacket::SourceDescription(_) | RtcpPacket::Application(_) => {}
+        }
+    }
+}
