@@ -60,7 +60,7 @@ bench: cmake ## measure the media plane; BENCH_ARGS="--quick" or a name takes a 
 .PHONY: fuzz-smoke
 fuzz-smoke: export RUSTC_BOOTSTRAP := 1
 fuzz-smoke: cmake $(FUZZ) ## fuzz each target for FUZZ_SECONDS (60)
-	targets=$$("$(FUZZ)" fuzz list); \
+	@targets=$$("$(FUZZ)" fuzz list); \
 	for target in $$targets; do \
 		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 		"$(FUZZ)" fuzz run --target-dir "$(CARGO_TARGET_DIR)" "$$target" -- \

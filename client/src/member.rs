@@ -4,16 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use sabha_core::admission::{AdmissionError, TicketIssuer, verify_ticket};
 use sabha_core::message::{
-    Answer, ConferenceId, Event, JoinAnswer, JoinLink, JoinRequest, Mode, Refusal, Request,
-    Signed, Ticket,
+    Answer, ConferenceId, Event, JoinAnswer, JoinLink, JoinRequest, Mode, Refusal, Request, Signed,
+    Ticket,
 };
 use sabha_core::quic::LinkError;
 use sabha_core::signalling::{ClientCredentials, Session, SignallingEndpoint};
-use sabha_core::{
-    Clock, Direction, Fingerprint, Identity, MediaKeyContext, NodeId, media_key,
-};
-use sabha_core::admission::{AdmissionError, TicketIssuer, verify_ticket};
+use sabha_core::{Clock, Direction, Fingerprint, Identity, MediaKeyContext, NodeId, media_key};
 use sabha_media::extension::{CLIENT_LEVEL_ID, MIXER_LEVEL_ID};
 use sabha_media::leg::{LegId, LegRole};
 use sabha_media::srtp::{MasterKey, SrtpSuite};

@@ -93,7 +93,9 @@ pub enum EngineOutput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddLegError {
     /// The conference has all the members it may have.
-    #[error("the conference is full: it admits {members_max} members; ask its host to raise the limit")]
+    #[error(
+        "the conference is full: it admits {members_max} members; ask its host to raise the limit"
+    )]
     Full {
         /// The limit.
         members_max: u32,

@@ -7,12 +7,12 @@
 
 pub mod codec;
 pub mod drop_reason;
-pub mod extension;
 pub mod engine;
+pub mod extension;
 pub mod jitter_buffer;
+pub mod leg;
 pub mod outbox;
 pub mod reception;
-pub mod leg;
 pub mod rtcp;
 pub mod rtp;
 pub mod sequence;

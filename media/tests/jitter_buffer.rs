@@ -453,9 +453,8 @@ fn excess_is_what_every_recent_packet_was_early() {
 #[test]
 fn tick_that_moves_earlier_by_the_excess_makes_no_packet_late() {
     let mut player = player();
-    let packets: Vec<_> = (0..1_000)
-        .map(|index| late(packet(index), MS * (index % 7) as u32))
-        .collect();
+    let packets: Vec<_> =
+        (0..1_000).map(|index| late(packet(index), MS * (index % 7) as u32)).collect();
     let (mut now, mut next) = (START + MS * 19, 0);
     while next < packets.len() {
         while let Some(packet) = packets.get(next).filter(|packet| packet.at <= now) {

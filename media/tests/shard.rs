@@ -146,7 +146,8 @@ fn new_address_is_answered_at_once() {
     }
     assert_eq!(rig.shard.counters().address_changes, 4);
     // Authentic, though nothing in it can be read: the path is as good.
-    let garbage = one.seal_rtcp([vec![0x80, 201, 0, 9], one.ssrc().0.to_be_bytes().to_vec()].concat());
+    let garbage =
+        one.seal_rtcp([vec![0x80, 201, 0, 9], one.ssrc().0.to_be_bytes().to_vec()].concat());
     assert_eq!(only(rig.send(address(5), &garbage)).0, address(5));
     let counters = rig.shard.counters();
     assert_eq!((counters.address_changes, counters.reports_in), (5, 4));

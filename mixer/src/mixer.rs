@@ -9,7 +9,7 @@ use sabha_media::drop_reason::DropReason;
 use sabha_media::engine::{
     AddLegError, Engine, EngineInput, EngineOutput, IncomingPacket, LegConfig, LegKey,
 };
-use sabha_media::jitter_buffer::BufferedPacket;
+use sabha_media::jitter_buffer::{BufferedPacket, JitterSettings};
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::outbox::Outbox;
 use sabha_media::rtp::SequenceNumber;
@@ -98,7 +98,9 @@ impl<C: Codec> Mixer<C> {
             self.counters.pool_exhausted += 1;
             return Err(DropReason::Full);
         };
-        talker.begin(key, leg.id, leg.send_ssrc, self.settings.jitter);
+        let quiet = leg.squelch.quiet(&self.settings.squelch);
+        let jitter = JitterSettings { quiet, ..self.settings.jitter };
+        talker.begin(key, leg.id, leg.send_ssrc, jitter);
         resources.kept.release(&mut leg.lookback, Some(packet), |kept| {
             // A kept packet leads up to this one, so it has a place of its own.
             let _ = talker.buffer.insert(kept);
@@ -133,12 +135,7 @@ impl<C: Codec> Mixer<C> {
     }
 
     /// Decodes, ranks, mixes and queues one tick.
-    fn tick(
-        &mut self,
-        at: Instant,
-        resources: &mut MixerResources<C>,
-        outbox: &mut Outbox,
-    ) {
+    fn tick(&mut self, at: Instant, resources: &mut MixerResources<C>, outbox: &mut Outbox) {
         let open = self.close_squelches(at);
         let decodes = self.decode(at, open);
         rank(&mut self.talkers, self.settings.talkers_max);
@@ -336,10 +333,8 @@ impl<C: Codec> Engine for Mixer<C> {
             // A level probe: it says how loud the member is and carries no sound.
             return Ok(());
         }
-        let samples = resources
-            .codec
-            .payload_samples(packet.payload)
-            .map_err(|_| DropReason::Undecodable)?;
+        let samples =
+            resources.codec.payload_samples(packet.payload).map_err(|_| DropReason::Undecodable)?;
         let packet = BufferedPacket {
             index: packet.index,
             timestamp: packet.timestamp,

@@ -222,9 +222,7 @@ impl<C: Codec> Output<C> {
             let own = Some(index);
             self.personals.push(Personal { leg, encoder, identical_ticks: 0, own, body: None });
         }
-        self.release_personals(around, |personal| {
-            personal.identical_ticks > IDENTICAL_TICKS_MIN
-        });
+        self.release_personals(around, |personal| personal.identical_ticks > IDENTICAL_TICKS_MIN);
     }
 
     fn release_personals(
@@ -372,4 +370,3 @@ const IDENTICAL_TICKS_MIN: u32 = 10;
 
 /// One tick.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
-

@@ -86,7 +86,7 @@ impl Default for MixerSettings {
             jitter: JitterSettings {
                 target_min: Duration::from_millis(4),
                 target_max: Duration::from_millis(200),
-                quiet: LevelDbov(65),
+                quiet: LevelDbov(60),
             },
             encoder: EncoderSettings { bitrate: 64_000, complexity: 9 },
             payload_type: PayloadType(111),
@@ -97,11 +97,7 @@ impl Default for MixerSettings {
 impl Default for SquelchSettings {
     /// Speech at a normal distance is -20 to -35 dBov, a quiet room below -60.
     fn default() -> Self {
-        Self {
-            open: LevelDbov(50),
-            close: LevelDbov(55),
-            hangover: Duration::from_millis(400),
-        }
+        Self { open: LevelDbov(50), close: LevelDbov(55), hangover: Duration::from_millis(400) }
     }
 }
 

@@ -11,14 +11,29 @@ use sabha_media::time::Instant;
 use crate::settings::SquelchSettings;
 
 /// One leg's squelch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Squelch {
     open: bool,
     open_until: Instant,
     /// Peak level that decays, in dB below overload; the smaller, the louder.
     smoothed: f32,
+    /// Level of what is heard while the squelch is closed: the room's noise.
+    floor: f32,
     blocked_until: Instant,
     backoff: Duration,
+}
+
+impl Default for Squelch {
+    fn default() -> Self {
+        Self {
+            open: false,
+            open_until: Instant::ZERO,
+            smoothed: QUIETEST_DB,
+            floor: QUIETEST_DB,
+            blocked_until: Instant::ZERO,
+            backoff: Duration::ZERO,
+        }
+    }
 }
 
 impl Squelch {
@@ -30,7 +45,8 @@ impl Squelch {
         settings: &SquelchSettings,
     ) -> bool {
         let level_db = f32::from(level.0);
-        self.smoothed = level_db.min(if self.open { self.smoothed + DECAY_DB } else { QUIETEST_DB });
+        self.smoothed =
+            level_db.min(if self.open { self.smoothed + DECAY_DB } else { QUIETEST_DB });
         if now < self.blocked_until {
             return false;
         }
@@ -39,7 +55,18 @@ impl Squelch {
             self.open = true;
             self.open_until = now + settings.hangover;
         }
+        if !self.open {
+            self.floor += (level_db - self.floor) * FLOOR_SHARE;
+        }
         self.open
+    }
+
+    /// Returns the level at and below which a packet is the room's noise, not the voice's onset
+    /// or end.
+    pub(crate) fn quiet(&self, settings: &SquelchSettings) -> LevelDbov {
+        let below_voice = f32::from(settings.close.0) + QUIET_MARGIN_DB;
+        let quiet = below_voice.min(self.floor - FLOOR_MARGIN_DB);
+        LevelDbov(quiet.clamp(f32::from(settings.open.0), QUIETEST_DB).round() as u8)
     }
 
     /// Closes the squelch if its hangover is over; returns whether it is open.
@@ -74,6 +101,15 @@ impl Squelch {
 /// How fast a peak is forgotten: 1 dB for each packet, 50 dB a second.
 const DECAY_DB: f32 = 1.0;
 
+/// Share of each packet in the noise floor: half, so that eight packets (160 ms) settle it.
+const FLOOR_SHARE: f32 = 0.5;
+
+/// What is so much louder than the floor is no longer taken for it.
+const FLOOR_MARGIN_DB: f32 = 4.0;
+
+/// What is so much quieter than the closing level is taken for noise in any room.
+const QUIET_MARGIN_DB: f32 = 5.0;
+
 /// The quietest level that RFC 6464 can say.
 const QUIETEST_DB: f32 = 127.0;
 
@@ -102,6 +138,21 @@ mod tests {
         assert!(squelch.handle_timeout(at(439)));
         assert!(!squelch.handle_timeout(at(440)));
         assert!(!squelch.handle_level(at(460), LevelDbov(52), &settings));
+    }
+
+    #[test]
+    fn quiet_is_what_the_room_sounds_like() {
+        let settings = SquelchSettings::default();
+        let mut squelch = Squelch::default();
+        assert_eq!(squelch.quiet(&settings), LevelDbov(60), "nothing is known of the room");
+        for ms in [0, 20, 40] {
+            squelch.handle_level(at(ms), LevelDbov(54), &settings);
+        }
+        assert!(squelch.quiet(&settings).0 > 54, "three packets may be an onset");
+        for ms in 3..12 {
+            squelch.handle_level(at(20 * ms), LevelDbov(54), &settings);
+        }
+        assert_eq!(squelch.quiet(&settings), LevelDbov(50), "a quarter of a second is a room");
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! conference's memory follows those who talk, not those who listen.
 
 use sabha_media::codec::{Codec, Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX};
+use sabha_media::engine::LegKey;
 use sabha_media::extension::LevelDbov;
 use sabha_media::jitter_buffer::{JitterBuffer, JitterSettings, Pull};
 use sabha_media::leg::{LegId, Ssrc};
-use sabha_media::engine::LegKey;
 use sabha_media::time::Instant;
 
 use crate::counters::MixerCounters;

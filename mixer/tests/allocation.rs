@@ -95,7 +95,7 @@ fn packet_path_allocates_nothing_after_warm_up() {
         // Talks and pauses, so that squelches open and close all the time.
         let mut voice = tone(300.0 + 90.0 * talker as f32, 0.1);
         room.say(talker, move |sample| {
-            let talks = (sample / 48_000 + talker as u64) % 3 != 0;
+            let talks = !(sample / 48_000 + talker as u64).is_multiple_of(3);
             if talks { voice(sample) } else { 0.0 }
         });
     }

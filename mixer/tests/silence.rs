@@ -26,7 +26,11 @@ fn fifty_noisy_legs_cause_no_decode_and_no_packet() {
     assert_eq!(counters.packets_out, 0);
     assert!(counters.reports_out >= 50 * 4, "keep-alives go on: {}", counters.reports_out);
     let squelched = counters.drops.of(DropReason::Squelched);
-    assert_eq!(squelched, counters.packets_in - counters.reports_in - 50 * 3, "all but keep-alives and the kept");
+    assert_eq!(
+        squelched,
+        counters.packets_in - counters.reports_in - 50 * 3,
+        "all but keep-alives and the kept"
+    );
 }
 
 #[test]
@@ -35,12 +39,14 @@ fn three_closing_frames_end_a_mix_and_a_marker_begins_the_next() {
     let (talker, listener) = (room.join(5), room.join(9));
     let mut voice = tone(300.0, 0.1);
     room.say(talker, move |sample| {
-        let talks = sample < 48_000 || sample >= 144_000;
+        let talks = !(48_000..144_000).contains(&sample);
         if talks { voice(sample) } else { 0.0 }
     });
     room.run(Duration::from_secs(4));
     let received = &room.members[listener].received;
-    assert!(received.iter().zip(&received[1..]).all(|(a, b)| a.sequence.wrapping_add(1) == b.sequence));
+    assert!(
+        received.iter().zip(&received[1..]).all(|(a, b)| a.sequence.wrapping_add(1) == b.sequence)
+    );
     let resumed = received.iter().skip(1).position(|packet| packet.marker).unwrap() + 1;
     assert_eq!(received.iter().filter(|packet| packet.marker).count(), 2);
     let closing = &received[resumed - 3..resumed];

@@ -38,11 +38,7 @@ impl<E: Endpoint> DriverHandle<E> {
     ///
     /// # Errors
     /// As there.
-    pub fn send(
-        &self,
-        key: EndpointKey,
-        command: E::Command,
-    ) -> Result<(), SendError<E::Command>> {
+    pub fn send(&self, key: EndpointKey, command: E::Command) -> Result<(), SendError<E::Command>> {
         self.sender.send(key, command)
     }
 
@@ -122,11 +118,7 @@ impl<E: Endpoint> DriverSender<E> {
     ///
     /// # Errors
     /// `SendError` with the command: `Full` if the queue is full, `Gone` if the thread has ended.
-    pub fn send(
-        &self,
-        key: EndpointKey,
-        command: E::Command,
-    ) -> Result<(), SendError<E::Command>> {
+    pub fn send(&self, key: EndpointKey, command: E::Command) -> Result<(), SendError<E::Command>> {
         match self.offer(Message::Command(key, command)) {
             Err((reason, Message::Command(_, returned))) => Err(SendError { reason, returned }),
             _ => Ok(()),

@@ -92,10 +92,8 @@ impl Downlink {
             let at = self.next;
             let frame = self.frame(at);
             if let Some(log) = &mut log {
-                log.played.push(PlayedFrame {
-                    sample: self.position,
-                    received_at: self.received_at,
-                });
+                log.played
+                    .push(PlayedFrame { sample: self.position, received_at: self.received_at });
             }
             self.sink.play(&frame);
             self.position += FRAME_SAMPLES as u64;
@@ -179,7 +177,7 @@ const COMFORT_NOISE_RMS: f32 = 0.000_1;
 const SILENT: u8 = 127;
 
 /// A frame at or below this level may be skipped to shorten the delay.
-const QUIET: LevelDbov = LevelDbov(65);
+const QUIET: LevelDbov = LevelDbov(60);
 
 /// The playout delay never grows beyond this.
 const PLAYOUT_DELAY_MAX: Duration = Duration::from_millis(400);

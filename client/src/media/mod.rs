@@ -118,7 +118,7 @@ impl MemberMedia {
     /// # Errors
     /// `StreamsError` if the node allotted SSRCs that cannot be.
     pub fn new(
-        settings: MemberSettings,
+        settings: &MemberSettings,
         source: Box<dyn Source>,
         sink: Box<dyn Sink>,
     ) -> Result<Self, StreamsError> {
@@ -128,9 +128,9 @@ impl MemberMedia {
             node: settings.node,
             sender,
             receiver: SrtpReceiver::new(&settings.receive_key, &settings.receive_ssrcs)?,
-            uplink: Uplink::new(&settings, source),
-            downlink: Downlink::new(&settings, sink),
-            reports: Reports::new(&settings),
+            uplink: Uplink::new(settings, source),
+            downlink: Downlink::new(settings, sink),
+            reports: Reports::new(settings),
             log: settings.log_timing.then(TimingLog::default),
             drops: DropCounters::default(),
             left: false,

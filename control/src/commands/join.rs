@@ -51,7 +51,7 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
     let socket = MediaSocket::bind(local_address(&config.client, leg.media))?;
     let media_clock = MediaClock::process();
     let settings = member_settings(leg, &config.client, media_clock.now());
-    let media = MemberMedia::new(settings, source, Box::new(WavSink::new(recorder)))?;
+    let media = MemberMedia::new(&settings, source, Box::new(WavSink::new(recorder)))?;
     let driver = PollDriver::start(DriverConfig::default(), media_clock)?;
     let key = driver.add(socket, media).map_err(|error| error.reason)?;
     tracing::info!(conference = %session.conference(), leg = %answer.leg, "joined");
@@ -155,9 +155,9 @@ async fn follow(session: &NodeSession) -> Result<String, Failure> {
 }
 
 fn print_report(report: &MemberReport, why: &str, output: &Path) -> Result<(), Failure> {
-    let round_trip = report.round_trip.map_or("unknown".to_owned(), |trip| {
-        format!("{:.1} ms", trip.as_secs_f64() * 1_000.0)
-    });
+    let round_trip = report
+        .round_trip
+        .map_or("unknown".to_owned(), |trip| format!("{:.1} ms", trip.as_secs_f64() * 1_000.0));
     output::print(&format!(
         "left: {why}\nsent {} packets, received {}, lost {}, concealed {}\njitter {:.1} ms, round \
          trip {round_trip}\nrecorded {}\n",

@@ -60,7 +60,7 @@ pub fn settings(config: &NodeConfig) -> NodeSettings {
         jitter: JitterSettings {
             target_min: config.playout_min,
             target_max: config.playout_max,
-            quiet: LevelDbov(65),
+            quiet: LevelDbov(60),
         },
         key_use_log: config.key_use_log,
     }

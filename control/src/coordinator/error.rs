@@ -1,6 +1,6 @@
 //! Why a request is not granted, in words for the person who asked.
 
-use sabha_core::message::{Answer, ConferenceId, RefusalCode};
+use sabha_core::message::{ConferenceId, Refusal, RefusalCode};
 use sabha_core::{UnixTime, UserId};
 use sabha_media::leg::LegRole;
 use thiserror::Error;
@@ -65,7 +65,7 @@ pub enum CoordinatorError {
 
 impl CoordinatorError {
     /// Returns the refusal for whoever asked.
-    pub fn answer(&self) -> Answer {
+    pub fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Unknown(_) => RefusalCode::UnknownConference,
             Self::NotItsHost(_) | Self::NotHost(_) | Self::MutedByHost(_) => RefusalCode::NotHost,
@@ -74,6 +74,6 @@ impl CoordinatorError {
             Self::Full { .. } | Self::MembersMax { .. } => RefusalCode::Full,
             Self::Locked => RefusalCode::Locked,
         };
-        Answer::refuse(code, self)
+        Refusal::new(code, self)
     }
 }

@@ -91,12 +91,8 @@ impl Cast {
         let mut joined = Vec::new();
         for identity in &stage.identities {
             let credentials = ClientCredentials::new(&stage.clock, identity)?;
-            let device = Device::new(
-                endpoint.clone(),
-                credentials,
-                identity.clone(),
-                stage.clock.clone(),
-            );
+            let device =
+                Device::new(endpoint.clone(), credentials, identity.clone(), stage.clock.clone());
             let register = device.register(host.link(), LegRole::Member);
             let ticket = serving(&host, register).await??;
             let session = device.connect(ticket).await?;
@@ -117,7 +113,7 @@ impl Cast {
                 tap: Some(key_uses.clone() as Arc<dyn ProtectTap>),
                 ..member_settings(leg, &config.client, start)
             };
-            let media = MemberMedia::new(settings, Box::new(voice), Box::new(sink.clone()))?;
+            let media = MemberMedia::new(&settings, Box::new(voice), Box::new(sink.clone()))?;
             let key = driver.add(socket, media).map_err(|error| error.reason)?;
             members.push(Member { session, leg: leg_id, key, sink, said, start });
         }

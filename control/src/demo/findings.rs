@@ -68,11 +68,8 @@ impl Findings {
 
 impl Figures {
     fn gather(script: &Script, recordings: &[Recording]) -> Self {
-        let mut figures = Self {
-            worst_correlation: 1.0,
-            loudest_pause: f32::NEG_INFINITY,
-            ..Self::default()
-        };
+        let mut figures =
+            Self { worst_correlation: 1.0, loudest_pause: f32::NEG_INFINITY, ..Self::default() };
         let detector = MarkDetector::new();
         for listener in recordings.iter().take(script.talkers + LISTENERS_MAX) {
             let marks = added_delays(script, recordings, listener, &detector);

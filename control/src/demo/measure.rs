@@ -93,7 +93,8 @@ pub fn loudest_pause(script: &Script, listener: &Recording) -> f32 {
         if script.lines.iter().any(busy) || script.marked.start < end + PAUSE_END {
             continue;
         }
-        let pause = window(&listener.heard, (end + PAUSE_BEGIN) as i64, (PAUSE_END - PAUSE_BEGIN) as usize);
+        let pause =
+            window(&listener.heard, (end + PAUSE_BEGIN) as i64, (PAUSE_END - PAUSE_BEGIN) as usize);
         for part in pause.unwrap_or_default().chunks(4_800) {
             loudest = loudest.max(rms_dbfs(part));
         }

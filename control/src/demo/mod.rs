@@ -14,8 +14,8 @@ mod stage;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sabha_client::sound::recorder::write_wav;
 use sabha_client::sound::built_in::built_in_clips;
+use sabha_client::sound::recorder::write_wav;
 use sabha_client::sound::{Clip, read_speech_dir};
 
 use crate::cli::{DemoArgs, Failure, Progress, output};

@@ -22,6 +22,9 @@ pub struct Script {
     pub end: u64,
 }
 
+/// A clip's name and samples.
+type SharedClip = (String, Arc<[f32]>);
+
 /// One clip, said by one talker.
 pub struct Line {
     /// Which talker.
@@ -58,16 +61,20 @@ impl Script {
     /// Each clip alone; two at once; one over another; then marks from several who never pause.
     pub fn new(clips: &[Clip], members: usize) -> Self {
         let talkers = clips.len().min(TALKERS_MAX).min(members.saturating_sub(1)).max(1);
-        let clips: Vec<(String, Arc<[f32]>)> =
+        let clips: Vec<SharedClip> =
             clips.iter().map(|clip| (clip.name.clone(), clip.samples[..].into())).collect();
-        let mut script = Self { talkers, lines: Vec::new(), marked: 0..0, marks: Vec::new(), end: LEAD };
+        let mut script =
+            Self { talkers, lines: Vec::new(), marked: 0..0, marks: Vec::new(), end: LEAD };
         for (index, clip) in clips.iter().enumerate() {
             script.say(&[(index % talkers, clip, 0)]);
         }
         if talkers > 1 {
             let clip = |index: usize| &clips[index % clips.len()];
             script.say(&[(0, clip(0), 0), (1, clip(1), 0)]);
-            script.say(&[(1, clip(1), 0), (talkers - 1 - usize::from(talkers == 2), clip(2), SECOND)]);
+            script.say(&[
+                (1, clip(1), 0),
+                (talkers - 1 - usize::from(talkers == 2), clip(2), SECOND),
+            ]);
         }
         script.mark();
         script
@@ -93,7 +100,7 @@ impl Script {
     }
 
     /// Appends lines that begin together or overlap, and the pause after them.
-    fn say(&mut self, lines: &[(usize, &(String, Arc<[f32]>), u64)]) {
+    fn say(&mut self, lines: &[(usize, &SharedClip, u64)]) {
         let begin = self.end;
         for (talker, (clip, samples), offset) in lines {
             self.lines.push(Line {
@@ -115,7 +122,8 @@ impl Script {
         let speakers = self.talkers.min(MARKERS_MAX);
         for speaker in 0..speakers {
             // Half-way into a frame, so that no error of detection takes it for its neighbour.
-            let first = begin + SECOND / 2 + speaker as u64 * MARK_STAGGER + FRAME_SAMPLES as u64 / 2;
+            let first =
+                begin + SECOND / 2 + speaker as u64 * MARK_STAGGER + FRAME_SAMPLES as u64 / 2;
             let last = self.marked.end - SECOND / 2;
             let mut at = first;
             while at + (MARK_SAMPLES as u64) < last {

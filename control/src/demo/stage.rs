@@ -43,17 +43,12 @@ impl Stage {
     ///
     /// # Errors
     /// `Failure` if a child does not start or somebody is not enrolled.
-    pub async fn build(
-        state: &Path,
-        members: usize,
-        progress: &Progress,
-    ) -> Result<Self, Failure> {
+    pub async fn build(state: &Path, members: usize, progress: &Progress) -> Result<Self, Failure> {
         let config = state.join("sabha.toml");
         std::fs::write(&config, CONFIG)?;
         let config = config.display().to_string();
         let ca_dir = state.join("ca").display().to_string();
-        let arguments =
-            ["ca", "--config", &config, "--dir", &ca_dir, "--listen", "127.0.0.1:0"];
+        let arguments = ["ca", "--config", &config, "--dir", &ca_dir, "--listen", "127.0.0.1:0"];
         let mut ca = ChildProcess::start(&arguments, &state.join("ca.log"))?;
         let address = parse(&ca.wait_for("listening ")?)?;
         let root = parse(&ca.wait_for("fingerprint ")?)?;
@@ -68,8 +63,17 @@ impl Stage {
         let node_report = state.join("node.json");
         let report = node_report.display().to_string();
         let arguments = [
-            "node", "--config", &config, "--dir", &node_dir, "--listen", "127.0.0.1:0", "--media",
-            "127.0.0.1:0", "--report", &report,
+            "node",
+            "--config",
+            &config,
+            "--dir",
+            &node_dir,
+            "--listen",
+            "127.0.0.1:0",
+            "--media",
+            "127.0.0.1:0",
+            "--report",
+            &report,
         ];
         let mut node = ChildProcess::start(&arguments, &state.join("node.log"))?;
         let told = node.wait_for("node ")?;

@@ -194,7 +194,7 @@ impl Node {
         endpoint.close("the node is shutting down");
         let _ = tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await;
         tasks.shutdown().await;
-        NodeReport::new(inner.shards.shutdown(), inner.key_uses.as_deref())
+        NodeReport::new(&inner.shards.shutdown(), inner.key_uses.as_deref())
     }
 }
 

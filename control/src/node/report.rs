@@ -46,9 +46,9 @@ pub struct NodeReport {
 }
 
 impl NodeReport {
-    pub(super) fn new(shards: Vec<ShardReport>, key_uses: Option<&KeyUseLog>) -> Self {
+    pub(super) fn new(shards: &[ShardReport], key_uses: Option<&KeyUseLog>) -> Self {
         let mut total = ShardReport::default();
-        for shard in &shards {
+        for shard in shards {
             total.counters.add(&shard.counters);
             total.mixing.add(&shard.mixing);
         }

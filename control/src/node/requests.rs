@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sabha_core::admission::{Admission, AdmissionError, verify_ticket};
 use sabha_core::message::{
-    Answer, Epoch, Event, JoinAnswer, JoinRequest, Mode, PermitList, RefusalCode, Request, Signed,
-    Ticket,
+    Answer, Epoch, Event, JoinAnswer, JoinRequest, Mode, PermitList, Refusal, RefusalCode, Request,
+    Signed, Ticket,
 };
 use sabha_core::{Direction, MediaKeyContext, media_key};
 use sabha_media::extension::{CLIENT_LEVEL_ID, LevelDbov, MIXER_LEVEL_ID};
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::sessions::NodeSession;
 use super::{Inner, Place, ShardCommand};
-use crate::coordinator::{CoordinatorError, Created, RosterEntry};
+use crate::coordinator::{Conference, CoordinatorError, Created, RosterEntry};
 
 /// Carries out a request and says what came of it.
 pub(crate) async fn answer(
@@ -39,17 +39,17 @@ pub(crate) async fn answer(
                     for leg in legs {
                         inner.shards.order(leg.shard, ShardCommand::SetMuted(leg, muted)).await;
                     }
-                    let told = inner.coordinator().conference(conference).map(|it| it.sessions());
+                    let told = inner.coordinator().conference(conference).map(Conference::sessions);
                     let event = Event::Muted { conference, user, muted };
                     inner.notify(told.unwrap_or_default().into_iter(), &event).await;
                     Ok(Answer::Done {})
                 }
-                Err(error) => Err(error.answer()),
+                Err(error) => Err(error.refusal()),
             }
         }
         Request::Lock { conference, locked } => {
             let locked = inner.coordinator().lock(peer, conference, locked);
-            locked.map(|()| Answer::Done {}).map_err(|error| error.answer())
+            locked.map(|()| Answer::Done {}).map_err(|error| error.refusal())
         }
         Request::End { conference: id } => {
             let ended = inner.coordinator().end(peer, id);
@@ -58,20 +58,18 @@ pub(crate) async fn answer(
                     inner.end_conference(id, conference, "the host ended it").await;
                     Ok(Answer::Done {})
                 }
-                Err(error) => Err(error.answer()),
+                Err(error) => Err(error.refusal()),
             }
         }
         Request::Ping {} => Ok(Answer::Pong {}),
-        Request::Register { .. } => Err(Answer::refuse(
+        Request::Register { .. } => Err(Refusal::new(
             RefusalCode::UnknownRequest,
             "this is a node, which gives no tickets; ask the conference's host",
         )),
     };
     outcome.unwrap_or_else(|refusal| {
-        if let Answer::Refused(refusal) = &refusal {
-            tracing::info!(user = %peer.user, reason = refusal.message, "request refused");
-        }
-        refusal
+        tracing::info!(user = %peer.user, reason = refusal.message, "request refused");
+        Answer::Refused(refusal)
     })
 }
 
@@ -79,14 +77,14 @@ async fn create(
     inner: &Inner,
     session: &NodeSession,
     permit_list: &Signed<PermitList>,
-) -> Result<Answer, Answer> {
+) -> Result<Answer, Refusal> {
     let (root, now) = (inner.identity.root(), inner.clock.now());
     let list = PermitList::verify(permit_list, root, now)
-        .map_err(|error| Answer::refuse(RefusalCode::NotPermitted, &error))?;
+        .map_err(|error| Refusal::new(RefusalCode::NotPermitted, &error))?;
     let engine = Mixer::new(mixer_settings(inner, &list))
-        .map_err(|error| Answer::refuse(RefusalCode::BadRequest, &error))?;
+        .map_err(|error| Refusal::new(RefusalCode::BadRequest, &error))?;
     let created = inner.coordinator().create(session.session.peer(), list);
-    let (conference, epoch) = match created.map_err(|error| error.answer())? {
+    let (conference, epoch) = match created.map_err(|error| error.refusal())? {
         Created::Known(conference, epoch) => return Ok(Answer::Created { conference, epoch }),
         Created::New(conference, epoch) => (conference, epoch),
     };
@@ -103,7 +101,7 @@ async fn create(
         }
         (_, outcome) => {
             inner.coordinator().remove(conference);
-            Err(shard_refusal(outcome.map(Result::err)))
+            Err(shard_refusal(outcome.ok().and_then(Result::err).as_ref()))
         }
     }
 }
@@ -112,22 +110,22 @@ async fn join(
     inner: &Inner,
     session: &Arc<NodeSession>,
     request: &JoinRequest,
-) -> Result<Answer, Answer> {
+) -> Result<Answer, Refusal> {
     let (admission, epoch) = admit(inner, session, &request.ticket)?;
     if request.role != admission.role {
-        return Err(Answer::refuse(
+        return Err(Refusal::new(
             RefusalCode::BadTicket,
             "the ticket is for another role than was asked for; ask the host for one that fits",
         ));
     }
     let suite = choose_suite(&request.suites)?;
     if !session.has_room() {
-        return Err(Answer::refuse(
+        return Err(Refusal::new(
             RefusalCode::Full,
             "this session has all the legs that one session may have; leave another first",
         ));
     }
-    let exhausted = || Answer::refuse(RefusalCode::RateLimited, "too many legs; connect anew");
+    let exhausted = || Refusal::new(RefusalCode::RateLimited, "too many legs; connect anew");
     let leg_generation = session.next_generation().ok_or_else(exhausted)?;
     let key =
         |direction| leg_key(inner, session, &admission, epoch, (leg_generation, suite), direction);
@@ -136,7 +134,7 @@ async fn join(
         receive_key: key(Direction::ToNode)?,
         send_key: key(Direction::ToMember)?,
     };
-    let unknown = || CoordinatorError::Unknown(admission.conference).answer();
+    let unknown = || CoordinatorError::Unknown(admission.conference).refusal();
     let place = inner.places.get(&admission.conference).map(|place| *place).ok_or_else(unknown)?;
     let grant = add_leg(inner, place, request).await?;
     let entry = RosterEntry {
@@ -168,9 +166,9 @@ async fn join(
     }))
 }
 
-async fn leave(inner: &Inner, session: &NodeSession, leg: LegId) -> Result<Answer, Answer> {
+async fn leave(inner: &Inner, session: &NodeSession, leg: LegId) -> Result<Answer, Refusal> {
     if !session.forget_leg(leg) {
-        return Err(Answer::refuse(
+        return Err(Refusal::new(
             RefusalCode::UnknownLeg,
             &format_args!("leg {leg} is not one of this session's; it may have left already"),
         ));
@@ -184,25 +182,25 @@ fn admit(
     inner: &Inner,
     session: &NodeSession,
     ticket: &Signed<Ticket>,
-) -> Result<(Admission, Epoch), Answer> {
-    let bad = |error: AdmissionError| Answer::refuse(RefusalCode::BadTicket, &error);
+) -> Result<(Admission, Epoch), Refusal> {
+    let bad = |error: AdmissionError| Refusal::new(RefusalCode::BadTicket, &error);
     let (root, now) = (inner.identity.root(), inner.clock.now());
     let wanted = ticket.verify(root, now).map_err(|error| bad(error.into()))?.conference;
     let coordinator = inner.coordinator();
-    let issuer = coordinator.issuer(wanted).map_err(|error| error.answer())?;
+    let issuer = coordinator.issuer(wanted).map_err(|error| error.refusal())?;
     let here = inner.identity.node();
     let admission =
         verify_ticket(now, root, issuer, here, ticket, session.session.peer()).map_err(bad)?;
-    let epoch = coordinator.admit(&admission).map_err(|error| error.answer())?;
+    let epoch = coordinator.admit(&admission).map_err(|error| error.refusal())?;
     Ok((admission, epoch))
 }
 
-fn choose_suite(offered: &[u16]) -> Result<SrtpSuite, Answer> {
+fn choose_suite(offered: &[u16]) -> Result<SrtpSuite, Refusal> {
     let known = offered.iter().find_map(|id| SrtpSuite::from_id(*id));
     known.ok_or_else(|| {
         let wanted: Vec<_> = SrtpSuite::ALL.iter().map(|suite| suite.id()).collect();
         let message = format!("none of the offered SRTP suites is known; offer one of {wanted:?}");
-        Answer::refuse(RefusalCode::NoCommonSuite, &message)
+        Refusal::new(RefusalCode::NoCommonSuite, &message)
     })
 }
 
@@ -213,7 +211,7 @@ fn leg_key(
     epoch: Epoch,
     (leg_generation, suite): (u32, SrtpSuite),
     direction: Direction,
-) -> Result<MasterKey, Answer> {
+) -> Result<MasterKey, Refusal> {
     let context = MediaKeyContext {
         conference: admission.conference,
         epoch,
@@ -224,17 +222,17 @@ fn leg_key(
         suite,
     };
     media_key(&session.session, &context)
-        .map_err(|error| Answer::refuse(RefusalCode::Internal, &error))
+        .map_err(|error| Refusal::new(RefusalCode::Internal, &error))
 }
 
-async fn add_leg(inner: &Inner, place: Place, request: LegRequest) -> Result<LegGrant, Answer> {
+async fn add_leg(inner: &Inner, place: Place, request: LegRequest) -> Result<LegGrant, Refusal> {
     let (reply, granted) = oneshot::channel();
     let request = Box::new(request);
     let command = ShardCommand::AddLeg { conference: place.key, request, reply };
     let ordered = inner.shards.order(place.shard, command).await;
     match (ordered, granted.await) {
         (true, Ok(Ok(grant))) => Ok(grant),
-        (_, outcome) => Err(shard_refusal(outcome.map(Result::err))),
+        (_, outcome) => Err(shard_refusal(outcome.ok().and_then(Result::err).as_ref())),
     }
 }
 
@@ -244,23 +242,21 @@ fn enter(
     admission: &Admission,
     grant: &LegGrant,
     entry: RosterEntry,
-) -> Result<bool, Answer> {
+) -> Result<bool, Refusal> {
     let mut coordinator = inner.coordinator();
     let id = admission.conference;
-    coordinator.joined(id, grant.id, entry).map_err(|error| error.answer())?;
+    coordinator.joined(id, grant.id, entry).map_err(|error| error.refusal())?;
     Ok(coordinator.conference(id).is_ok_and(|conference| conference.is_muted(&admission.user)))
 }
 
-fn shard_refusal(outcome: Result<Option<ShardError>, oneshot::error::RecvError>) -> Answer {
+fn shard_refusal(outcome: Option<&ShardError>) -> Refusal {
     match outcome {
-        Ok(Some(error @ (ShardError::LegsFull { .. } | ShardError::ConferencesFull { .. }))) => {
-            Answer::refuse(RefusalCode::Full, &error)
+        Some(error @ (ShardError::LegsFull { .. } | ShardError::ConferencesFull { .. })) => {
+            Refusal::new(RefusalCode::Full, error)
         }
-        Ok(Some(ShardError::Engine(error))) => Answer::refuse(RefusalCode::Full, &error),
-        Ok(Some(error)) => Answer::refuse(RefusalCode::Internal, &error),
-        Ok(None) | Err(_) => {
-            Answer::refuse(RefusalCode::Internal, "the node's media thread does not answer")
-        }
+        Some(ShardError::Engine(error)) => Refusal::new(RefusalCode::Full, error),
+        Some(error) => Refusal::new(RefusalCode::Internal, error),
+        None => Refusal::new(RefusalCode::Internal, "the node's media thread does not answer"),
     }
 }
 
@@ -270,7 +266,7 @@ fn mixer_settings(inner: &Inner, list: &PermitList) -> MixerSettings {
         talkers_max: usize::from(list.settings.talkers_max),
         self_share: f32::from(list.settings.self_share_percent) / 100.0,
         members_max: list.settings.members_max,
-        jitter: JitterSettings { quiet: LevelDbov(65), ..settings.jitter },
+        jitter: JitterSettings { quiet: LevelDbov(60), ..settings.jitter },
         encoder: settings.encoder,
         payload_type: PAYLOAD_TYPE,
         ..MixerSettings::default()

@@ -105,13 +105,7 @@ impl Encoder for OpusEncoder {
         let (samples, room) = (FRAME_SAMPLES as i32, PAYLOAD_SIZE_MAX as i32);
         // SAFETY: the frame holds `samples` samples and the payload `room` octets.
         let length = unsafe {
-            sys::opus_encode_float(
-                self.raw(),
-                frame.as_ptr(),
-                samples,
-                payload.as_mut_ptr(),
-                room,
-            )
+            sys::opus_encode_float(self.raw(), frame.as_ptr(), samples, payload.as_mut_ptr(), room)
         };
         usize::try_from(length).map_err(|_| CodecError::Library(length))
     }

@@ -93,7 +93,11 @@ impl Deferred {
         true
     }
 
-    pub(super) fn drain(&mut self, now: Instant, take: &mut impl FnMut(LegId, RtpHeader, Body<'_>)) {
+    pub(super) fn drain(
+        &mut self,
+        now: Instant,
+        take: &mut impl FnMut(LegId, RtpHeader, Body<'_>),
+    ) {
         while let Some(&Reverse(entry)) = self.queue.peek()
             && entry.due <= now
         {

@@ -45,7 +45,8 @@ impl Events {
 
     /// Forgets what a removed conference reported: its key may name another from now on.
     pub(super) fn forget(&mut self, key: ConferenceKey) {
-        let is_other = |event: &ShardEvent| !matches!(event, ShardEvent::Engine(of, _) if *of == key);
+        let is_other =
+            |event: &ShardEvent| !matches!(event, ShardEvent::Engine(of, _) if *of == key);
         self.queue.retain(is_other);
     }
 

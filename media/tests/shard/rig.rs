@@ -144,11 +144,7 @@ impl Rig {
         Self::with(100, 4, None)
     }
 
-    pub fn with(
-        legs_max: usize,
-        conferences_max: usize,
-        tap: Option<Arc<dyn ProtectTap>>,
-    ) -> Self {
+    pub fn with(legs_max: usize, conferences_max: usize, tap: Option<Arc<dyn ProtectTap>>) -> Self {
         let outbox =
             OutboxLimits { bodies_max: 8, packets_max: legs_max.max(64), deferred_bodies_max: 8 };
         let config = ShardConfig { index: 3, legs_max, conferences_max, outbox, seed: 7, tap };

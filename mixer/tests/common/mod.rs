@@ -4,18 +4,21 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use sabha_media::codec::opus::Opus;
 use sabha_media::codec::opus::{OpusDecoder, OpusEncoder};
 use sabha_media::codec::{
     Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX, PAYLOAD_SIZE_MAX,
 };
-use sabha_media::codec::opus::Opus;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::OutboxLimits;
 use sabha_media::rtcp::CompoundWriter;
-use sabha_media::rtp::{PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify};
+use sabha_media::rtp::{
+    PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
+};
 use sabha_media::shard::{
-    ConferenceKey, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard, ShardConfig, keep_alive,
+    ConferenceKey, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard, ShardConfig,
+    keep_alive,
 };
 use sabha_media::srtp::{MasterKey, SrtpReceiver, SrtpSender, SrtpSuite};
 use sabha_media::time::Instant;
@@ -120,8 +123,7 @@ impl Room {
             let material: Vec<u8> = (0..28).map(|i| i ^ direction ^ (index as u8) << 1).collect();
             MasterKey::new(SrtpSuite::AeadAes128Gcm, &material).unwrap()
         };
-        let request =
-            LegRequest { role: LegRole::Member, receive_key: key(0), send_key: key(1) };
+        let request = LegRequest { role: LegRole::Member, receive_key: key(0), send_key: key(1) };
         let grant = self.shard.add_leg(self.now, self.conference, &request).unwrap();
         let settings = EncoderSettings { bitrate: 32_000, complexity: 9 };
         let mut member = Member {
@@ -175,11 +177,11 @@ impl Room {
                     let datagram = self.members[index].keep_alive();
                     self.inject(from, datagram);
                 }
-                if self.members[index].next_send <= self.now {
-                    if let Some(datagram) = self.members[index].speak() {
-                        self.members[index].uplink.push(datagram.clone());
-                        self.inject(from, datagram);
-                    }
+                if self.members[index].next_send <= self.now
+                    && let Some(datagram) = self.members[index].speak()
+                {
+                    self.members[index].uplink.push(datagram.clone());
+                    self.inject(from, datagram);
                 }
             }
             self.shard.handle_timeout(self.now, &mut self.wire);
@@ -305,7 +307,8 @@ pub fn tone(rate_hz: f32, amplitude: f32) -> impl FnMut(u64) -> f32 {
 pub fn noise(rms: f32, seed: u64) -> impl FnMut(u64) -> f32 {
     let mut state = seed.wrapping_mul(2) + 1;
     move |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let unit = (state >> 40) as f32 / (1 << 24) as f32;
         (unit - 0.5) * 12f32.sqrt() * rms
     }
