@@ -89,7 +89,9 @@ components:
 $(TOOLS)/deny-$(DENY_VERSION)/bin/cargo-deny:
 	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --quiet --debug \
 		--no-default-features --root "$(TOOLS)/deny-$(DENY_VERSION)" --target-dir "$(TOOLS)/build"
+	rm -rf "$(TOOLS)/build"
 
 $(TOOLS)/fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz:
 	$(CARGO) install cargo-fuzz --version $(FUZZ_VERSION) --locked --quiet \
 		--root "$(TOOLS)/fuzz-$(FUZZ_VERSION)" --target-dir "$(TOOLS)/build"
+	rm -rf "$(TOOLS)/build"

@@ -12,6 +12,7 @@ pub mod extension;
 pub mod jitter_buffer;
 pub mod leg;
 pub mod outbox;
+pub mod playout;
 pub mod reception;
 pub mod rtcp;
 pub mod rtp;

@@ -389,11 +389,13 @@ fn impossible_packets_are_refused() {
     assert_eq!(buffer.insert(&good), Ok(()));
 }
 
-/// A stream of 20 ms packets whose delay is `delay`, at `level`, played with `skips` a tick.
+/// A stream of 20 ms packets whose delay is `delay`, at `level` behind a loud first one, played
+/// with `skips` a tick.
 fn skipped(level: u8, delay: Duration, skips: u32) -> u64 {
     let mut player = player();
     let count = 40;
     for index in 0..count {
+        let level = if index == 0 { LOUD } else { level };
         let early = Packet { level, at: START, ..packet(index) };
         // The first packets come early at once, so that the delay is what the test wants.
         if FRAME * index as u32 <= delay {
@@ -411,13 +413,41 @@ fn skipped(level: u8, delay: Duration, skips: u32) -> u64 {
 }
 
 #[test]
-fn quiet_packets_are_skipped_while_the_delay_is_a_whole_packet_too_long() {
+fn pauses_are_shortened_while_the_delay_is_a_whole_packet_too_long() {
     assert_eq!(skipped(QUIET, MS * 23, 4), 0, "19 ms more than the target");
     assert_eq!(skipped(QUIET, MS * 24, 4), 1);
     assert_eq!(skipped(QUIET, MS * 90, 4), 4);
     assert_eq!(skipped(QUIET, MS * 90, 1), 4, "one each tick");
     assert_eq!(skipped(QUIET, MS * 90, 0), 0, "only if the caller allows it");
     assert_eq!(skipped(LOUD, MS * 90, 4), 0);
+}
+
+#[test]
+fn quiet_packets_before_the_first_sound_are_skipped_while_the_next_has_waited() {
+    for (wait_ms, played) in [(63, 2), (64, 3)] {
+        let mut player = player();
+        for index in 0..4 {
+            let level = if index < 3 { QUIET } else { LOUD };
+            let at = START + FRAME * index as u32;
+            player.insert(Packet { level, at, ..packet(index) }).unwrap();
+        }
+        player.tick(START + MS * wait_ms, 4);
+        assert_eq!(player.played(), [played], "after {wait_ms} ms");
+        assert_eq!(player.buffer.counters().skipped, played);
+    }
+}
+
+#[test]
+fn single_quiet_packet_in_sound_is_played() {
+    let mut player = player();
+    for index in 0..8 {
+        let level = if index % 4 == 3 { QUIET } else { LOUD };
+        player.insert(Packet { level, at: START, ..packet(index) }).unwrap();
+    }
+    for tick in 0..8 {
+        player.tick(START + MS * 90 + FRAME * tick, 4);
+    }
+    assert_eq!(player.buffer.counters().skipped, 0);
 }
 
 #[test]
@@ -521,7 +551,8 @@ fn lost_packet_of_another_duration_is_concealed_by_its_own() {
     assert_eq!(player.last_wait(), PHASE, "the delay stays");
 }
 
-/// Plays ten minutes of a sender whose clock is off; every `pause_every`th packet is quiet.
+/// Plays ten minutes of a sender whose clock is off, with a pause of four quiet packets in every
+/// `quiet_every`.
 fn drift(ppm: i64, quiet_every: u64) -> (Player, Duration, Duration) {
     let mut player = player();
     let interval = FRAME.as_nanos() as i64 * 1_000_000 / (1_000_000 + ppm);
@@ -533,7 +564,7 @@ fn drift(ppm: i64, quiet_every: u64) -> (Player, Duration, Duration) {
             if at > now {
                 break;
             }
-            let level = if index % quiet_every == 0 { QUIET } else { LOUD };
+            let level = if index % quiet_every < 4 { QUIET } else { LOUD };
             player.insert(Packet { at, level, ..packet(index) }).unwrap();
             index += 1;
         }

@@ -103,9 +103,9 @@ impl<C: Codec> Mixer<C> {
         talker.begin(key, leg.id, leg.send_ssrc, jitter);
         resources.kept.release(&mut leg.lookback, Some(packet), |kept| {
             // A kept packet leads up to this one, so it has a place of its own.
-            let _ = talker.buffer.insert(kept);
+            let _ = talker.playout.insert(kept);
         });
-        let inserted = talker.buffer.insert(packet);
+        let inserted = talker.playout.insert(packet);
         self.report(EngineOutput::TalkerStarted(talker.id));
         self.talkers.push(talker);
         if self.next_tick.is_none() {
@@ -225,10 +225,10 @@ impl<C: Codec> Mixer<C> {
             self.next_tick = None;
             return;
         }
-        let excess = self.talkers.iter().map(|talker| talker.buffer.excess()).min();
+        let excess = self.talkers.iter().map(|talker| talker.playout.buffer().excess()).min();
         let step = excess.map_or(Duration::ZERO, |excess| excess.min(TICK_STEP_MAX));
         for talker in &mut self.talkers {
-            talker.buffer.tick_moved_earlier(step);
+            talker.playout.buffer_mut().tick_moved_earlier(step);
         }
         self.next_tick = Some(at + TICK - step);
     }
@@ -344,7 +344,7 @@ impl<C: Codec> Engine for Mixer<C> {
             payload: packet.payload,
         };
         if let Some(talker) = self.talkers.iter_mut().find(|talker| talker.leg == Some(key)) {
-            return talker.buffer.insert(&packet);
+            return talker.playout.insert(&packet);
         }
         if open && self.has_place(key) {
             return self.admit(now, key, &packet, resources);

@@ -1,13 +1,14 @@
-//! A leg that is being decoded: its buffer, decoder and the frame of this tick.
+//! A leg that is being decoded: its playout and the frame of this tick.
 //!
 //! Talkers come from a pool when a squelch opens and go back when they have faded out, so a
 //! conference's memory follows those who talk, not those who listen.
 
-use sabha_media::codec::{Codec, Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX};
+use sabha_media::codec::{Codec, FRAME_SAMPLES, Frame};
 use sabha_media::engine::LegKey;
 use sabha_media::extension::LevelDbov;
-use sabha_media::jitter_buffer::{JitterBuffer, JitterSettings, Pull};
+use sabha_media::jitter_buffer::JitterSettings;
 use sabha_media::leg::{LegId, Ssrc};
+use sabha_media::playout::Playout;
 use sabha_media::time::Instant;
 
 use crate::counters::MixerCounters;
@@ -19,9 +20,7 @@ pub(crate) struct Talker<C: Codec> {
     pub(crate) leg: Option<LegKey>,
     pub(crate) id: LegId,
     pub(crate) ssrc: Ssrc,
-    pub(crate) buffer: JitterBuffer,
-    decoder: C::Decoder,
-    pcm: Pcm,
+    pub(crate) playout: Playout<C::Decoder>,
     /// This tick's sound, faded; silence if nothing was due.
     pub(crate) frame: Frame,
     /// Smoothed level of what was decoded, in dB below overload.
@@ -35,29 +34,13 @@ pub(crate) struct Talker<C: Codec> {
     false_claims: u32,
 }
 
-/// Decoded samples that wait for their tick.
-struct Pcm {
-    samples: Box<[f32; PACKET_SAMPLES_MAX + FRAME_SAMPLES]>,
-    length: usize,
-    /// What would have followed had nothing been skipped; faded into what does.
-    skipped: [f32; CROSSFADE_SAMPLES],
-    has_skipped: bool,
-}
-
 impl<C: Codec> Talker<C> {
     pub(crate) fn new(codec: &C, jitter: JitterSettings) -> Self {
         Self {
             leg: None,
             id: LegId { shard: 0, index: 0, generation: 0 },
             ssrc: Ssrc(0),
-            buffer: JitterBuffer::new(jitter),
-            decoder: codec.decoder(),
-            pcm: Pcm {
-                samples: Box::new([0.0; PACKET_SAMPLES_MAX + FRAME_SAMPLES]),
-                length: 0,
-                skipped: [0.0; CROSSFADE_SAMPLES],
-                has_skipped: false,
-            },
+            playout: Playout::new(codec.decoder(), jitter),
             frame: [0.0; FRAME_SAMPLES],
             decoded_db: SILENT_DB,
             ranked: false,
@@ -72,10 +55,7 @@ impl<C: Codec> Talker<C> {
         self.leg = Some(leg);
         self.id = id;
         self.ssrc = ssrc;
-        self.buffer.reset(jitter);
-        self.decoder.reset();
-        self.pcm.length = 0;
-        self.pcm.has_skipped = false;
+        self.playout.reset(jitter);
         self.frame.fill(0.0);
         self.decoded_db = SILENT_DB;
         self.ranked = false;
@@ -86,38 +66,16 @@ impl<C: Codec> Talker<C> {
 
     /// Decodes this tick's frame. Each skipped packet takes one from `skips`.
     pub(crate) fn decode(&mut self, at: Instant, skips: &mut u32, counters: &mut MixerCounters) {
-        while self.pcm.length < FRAME_SAMPLES {
-            let room = &mut self.pcm.samples[self.pcm.length..][..PACKET_SAMPLES_MAX];
-            match self.buffer.pull(at, *skips > 0) {
-                Pull::Idle => break,
-                Pull::Skip(packet) => {
-                    counters.decodes += 1;
-                    *skips -= 1;
-                    decode_or_conceal(&mut self.decoder, packet.payload, room, counters);
-                    if self.gain > 0.0 && !self.pcm.has_skipped {
-                        self.pcm.skipped.copy_from_slice(&room[..CROSSFADE_SAMPLES]);
-                        self.pcm.has_skipped = true;
-                    }
-                }
-                Pull::Play(packet) => {
-                    counters.decodes += 1;
-                    let claimed = packet.level;
-                    let written =
-                        decode_or_conceal(&mut self.decoder, packet.payload, room, counters);
-                    self.pcm.extend(written);
-                    self.judge_claim(claimed);
-                }
-                Pull::Conceal(samples) => {
-                    counters.decodes += 1;
-                    counters.concealments += 1;
-                    let room = &mut room[..(samples as usize).min(PACKET_SAMPLES_MAX)];
-                    let Ok(written) = self.decoder.decode(None, room) else { break };
-                    self.pcm.extend(written);
-                }
-            }
-        }
-        self.pcm.take(&mut self.frame);
+        let before = self.playout.counters();
+        let played = self.playout.fill(at, skips, &mut self.frame);
+        let after = self.playout.counters();
+        counters.decodes += after.decodes - before.decodes;
+        counters.concealments += after.concealments - before.concealments;
+        counters.undecodable += after.undecodable - before.undecodable;
         self.decoded_db = frame_db(&self.frame).min(self.decoded_db + DECAY_DB);
+        if let Some(claimed) = played.level {
+            self.judge_claim(claimed);
+        }
     }
 
     /// Fades the frame in or out towards being heard or not; returns whether it sounds at all.
@@ -150,54 +108,8 @@ impl<C: Codec> Talker<C> {
     }
 }
 
-impl Pcm {
-    /// Takes `written` samples, just decoded behind the last, as played.
-    fn extend(&mut self, written: usize) {
-        if self.has_skipped {
-            self.has_skipped = false;
-            let start = self.length;
-            for (index, skipped) in self.skipped.iter().enumerate() {
-                let share = index as f32 / CROSSFADE_SAMPLES as f32;
-                let sample = &mut self.samples[start + index];
-                *sample = *sample * share + skipped * (1.0 - share);
-            }
-        }
-        self.length = (self.length + written).min(self.samples.len());
-    }
-
-    /// Moves one frame out; what is missing is silence.
-    fn take(&mut self, frame: &mut Frame) {
-        let length = self.length.min(FRAME_SAMPLES);
-        frame[..length].copy_from_slice(&self.samples[..length]);
-        frame[length..].fill(0.0);
-        self.samples.copy_within(length..self.length, 0);
-        self.length -= length;
-    }
-}
-
-/// Decodes a payload, or conceals one frame in its place if the codec refuses it; returns the
-/// samples written.
-fn decode_or_conceal<D: Decoder>(
-    decoder: &mut D,
-    payload: &[u8],
-    room: &mut [f32],
-    counters: &mut MixerCounters,
-) -> usize {
-    match decoder.decode(Some(payload), room) {
-        Ok(written) => written,
-        Err(_) => {
-            counters.undecodable += 1;
-            room[..FRAME_SAMPLES].fill(0.0);
-            decoder.decode(None, &mut room[..FRAME_SAMPLES]).unwrap_or(FRAME_SAMPLES)
-        }
-    }
-}
-
 /// Fade of a talker who comes in: 5 ms, short enough to keep a plosive.
 const FADE_IN_SAMPLES: usize = 240;
-
-/// Where packets were skipped, 5 ms of what they would have begun with fade into what follows.
-const CROSSFADE_SAMPLES: usize = 240;
 
 /// The level of nothing.
 const SILENT_DB: f32 = 127.0;

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use sabha_media::codec::opus::{Opus, OpusDecoder};
-use sabha_media::codec::{Codec, Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX};
+use sabha_media::codec::{Codec, FRAME_SAMPLES, Frame};
 use sabha_media::drop_reason::DropReason;
 use sabha_media::extension::{LevelDbov, MixerLevels};
-use sabha_media::jitter_buffer::{
-    BufferedPacket, JitterBuffer, JitterCounters, JitterSettings, Pull,
-};
+use sabha_media::jitter_buffer::{BufferedPacket, JitterCounters, JitterSettings};
+use sabha_media::playout::Playout;
 use sabha_media::reception::Reception;
 use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
@@ -21,16 +20,8 @@ use super::{MemberSettings, Sink, TimingLog};
 pub(super) struct Downlink {
     sink: Box<dyn Sink>,
     payload_type: PayloadType,
-    decoder: OpusDecoder,
-    buffer: JitterBuffer,
+    playout: Playout<OpusDecoder>,
     reception: Reception,
-    /// Decoded and not yet played; a packet may hold several frames.
-    pcm: Vec<f32>,
-    scratch: Box<[f32; PACKET_SAMPLES_MAX]>,
-    /// When the packet came whose samples are in `pcm`.
-    received_at: Option<Instant>,
-    /// Whether the last packet played said that nobody talks.
-    silence_announced: bool,
     next: Instant,
     interval: Duration,
     position: u64,
@@ -47,13 +38,8 @@ impl Downlink {
         Self {
             sink,
             payload_type: settings.payload_type,
-            decoder: OpusDecoder::new(),
-            buffer: JitterBuffer::new(jitter),
+            playout: Playout::new(OpusDecoder::new(), jitter),
             reception: Reception::default(),
-            pcm: Vec::with_capacity(2 * PACKET_SAMPLES_MAX),
-            scratch: Box::new([0.0; PACKET_SAMPLES_MAX]),
-            received_at: None,
-            silence_announced: true,
             next: settings.start,
             interval: interval(settings.clock_ppm),
             position: 0,
@@ -76,11 +62,11 @@ impl Downlink {
         let loudest = MixerLevels::read(&packet)?.map(|(_, level)| level.0).min();
         let payload = packet.payload();
         let samples = Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
-        self.buffer.insert(&BufferedPacket {
+        self.playout.insert(&BufferedPacket {
             index,
             timestamp: packet.timestamp(),
             samples: samples as u32,
-            level: LevelDbov(loudest.unwrap_or(SILENT)),
+            level: loudest.map_or(LevelDbov::SILENCE, LevelDbov),
             received_at,
             payload,
         })
@@ -90,10 +76,9 @@ impl Downlink {
     pub(super) fn play_due(&mut self, now: Instant, mut log: Option<&mut TimingLog>) {
         while self.next <= now {
             let at = self.next;
-            let frame = self.frame(at);
+            let (frame, received_at) = self.frame(at);
             if let Some(log) = &mut log {
-                log.played
-                    .push(PlayedFrame { sample: self.position, received_at: self.received_at });
+                log.played.push(PlayedFrame { sample: self.position, received_at });
             }
             self.sink.play(&frame);
             self.position += FRAME_SAMPLES as u64;
@@ -114,53 +99,21 @@ impl Downlink {
     }
 
     pub(super) fn playout(&self) -> JitterCounters {
-        self.buffer.counters()
+        self.playout.buffer().counters()
     }
 
     pub(super) fn finish(self) -> std::io::Result<()> {
         self.sink.finish()
     }
 
-    fn frame(&mut self, at: Instant) -> Frame {
-        while self.pcm.len() < FRAME_SAMPLES {
-            if self.buffer.is_empty() && self.silence_announced {
-                break;
-            }
-            match self.buffer.pull(at, true) {
-                Pull::Idle => break,
-                Pull::Skip(packet) => {
-                    // Decoded for the decoder's sake only.
-                    let _ = self.decoder.decode(Some(packet.payload), &mut self.scratch[..]);
-                    self.silence_announced = packet.level.0 == SILENT;
-                }
-                Pull::Play(packet) => {
-                    self.silence_announced = packet.level.0 == SILENT;
-                    self.received_at = Some(packet.received_at);
-                    let decoded = self.decoder.decode(Some(packet.payload), &mut self.scratch[..]);
-                    let samples = decoded.unwrap_or(FRAME_SAMPLES);
-                    self.pcm.extend_from_slice(&self.scratch[..samples]);
-                }
-                Pull::Conceal(samples) => {
-                    self.received_at = None;
-                    let samples = (samples as usize).min(PACKET_SAMPLES_MAX);
-                    let room = &mut self.scratch[..samples];
-                    let samples = self.decoder.decode(None, room).unwrap_or(FRAME_SAMPLES);
-                    self.pcm.extend_from_slice(&self.scratch[..samples]);
-                }
-            }
-        }
+    fn frame(&mut self, at: Instant) -> (Frame, Option<Instant>) {
         let mut frame = [0.0; FRAME_SAMPLES];
-        let length = self.pcm.len().min(FRAME_SAMPLES);
-        for (sample, decoded) in frame.iter_mut().zip(self.pcm.drain(..length)) {
-            *sample = decoded;
+        let mut skips = SKIPS_MAX;
+        let played = self.playout.fill(at, &mut skips, &mut frame);
+        for sample in &mut frame[played.samples..] {
+            *sample = comfort_noise(&mut self.random);
         }
-        if length < FRAME_SAMPLES {
-            self.received_at = None;
-            for sample in &mut frame[length..] {
-                *sample = comfort_noise(&mut self.random);
-            }
-        }
-        frame
+        (frame, played.received_at)
     }
 }
 
@@ -173,8 +126,8 @@ fn comfort_noise(random: &mut u64) -> f32 {
 /// RMS of the comfort noise. Chosen: under the noise of a quiet headset.
 const COMFORT_NOISE_RMS: f32 = 0.000_1;
 
-/// Level of a packet that names no source: nobody talks.
-const SILENT: u8 = 127;
+/// Packets that one frame may skip: more than a buffer ever has too many.
+const SKIPS_MAX: u32 = 4;
 
 /// A frame at or below this level may be skipped to shorten the delay.
 const QUIET: LevelDbov = LevelDbov(60);

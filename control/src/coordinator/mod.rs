@@ -143,7 +143,7 @@ impl Coordinator {
     /// Mutes a user or lets them speak, if `peer` may; returns the legs that this concerns.
     ///
     /// # Errors
-    /// `NotHost` if neither host nor oneself asks, `Unknown` if the conference is not here.
+    /// `NotHost` if neither host nor a listed user for themselves asks, `Unknown` if the conference is not here.
     pub fn mute(
         &mut self,
         peer: &PeerCertificate,
@@ -153,7 +153,8 @@ impl Coordinator {
     ) -> Result<Vec<LegId>, CoordinatorError> {
         let conference = self.conference_mut(id)?;
         let is_host = conference.is_host(peer);
-        if !is_host && peer.user != *user {
+        let is_self = peer.user == *user && conference.list().users.contains(user);
+        if !is_host && !is_self {
             return Err(CoordinatorError::NotHost(peer.user.clone()));
         }
         conference.set_muted(user, muted, is_host)

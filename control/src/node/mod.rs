@@ -9,7 +9,7 @@ mod shard_endpoint;
 mod shards;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 pub use report::NodeReport;
@@ -90,6 +90,10 @@ pub struct Node {
     tasks: JoinSet<()>,
 }
 
+/// Reads a node's figures while it runs; does not keep it running.
+#[derive(Clone)]
+pub struct NodeFigures(Weak<Inner>);
+
 /// What all tasks of a node share.
 pub(crate) struct Inner {
     pub(crate) identity: Identity,
@@ -160,6 +164,11 @@ impl Node {
         self.inner.shards.addresses()
     }
 
+    /// Returns a way to the figures, for while the node runs.
+    pub fn figures(&self) -> NodeFigures {
+        NodeFigures(Arc::downgrade(&self.inner))
+    }
+
     /// Serves until `stop` completes, then says goodbye to everybody and returns the figures.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> NodeReport {
         let mut stop = std::pin::pin!(stop);
@@ -191,10 +200,20 @@ impl Node {
                 inner.end_conference(id, conference, "the node is shutting down").await;
             }
         }
+        let _ = tokio::time::timeout(GOODBYE_MAX, inner.events_taken()).await;
         endpoint.close("the node is shutting down");
         let _ = tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await;
         tasks.shutdown().await;
         NodeReport::new(&inner.shards.shutdown(), inner.key_uses.as_deref())
+    }
+}
+
+impl NodeFigures {
+    /// Returns what the node did so far; `None` once it has ended.
+    pub async fn report(&self) -> Option<NodeReport> {
+        let inner = self.0.upgrade()?;
+        let shards = inner.shards.reports().await;
+        (!shards.is_empty()).then(|| NodeReport::new(&shards, inner.key_uses.as_deref()))
     }
 }
 
@@ -220,6 +239,7 @@ impl Inner {
         let entry = self.coordinator().left(leg);
         if let Some(entry) = entry {
             self.forget_leg(entry.session, leg);
+            self.shards.discount_leg(leg.shard);
         }
         self.shards.order(leg.shard, ShardCommand::RemoveLeg(leg)).await;
     }
@@ -260,6 +280,7 @@ impl Inner {
         self.notify(conference.sessions().into_iter(), &event).await;
         for (leg, entry) in conference.roster() {
             self.forget_leg(entry.session, *leg);
+            self.shards.discount_leg(leg.shard);
         }
         if let Some((_, place)) = self.places.remove(&id) {
             self.shards.order(place.shard, ShardCommand::RemoveConference(place.key)).await;
@@ -276,6 +297,17 @@ impl Inner {
             }
         }
     }
+
+    /// Waits until every session has taken its events, and a moment for the last ones to arrive:
+    /// closing a session drops what is still on the way.
+    async fn events_taken(&self) {
+        while !self.sessions.iter().all(|session| session.has_taken_events()) {
+            tokio::time::sleep(EVENTS_PAUSE).await;
+        }
+        if !self.sessions.is_empty() {
+            tokio::time::sleep(EVENTS_FLIGHT).await;
+        }
+    }
 }
 
 /// Shard events that wait for the node's task.
@@ -289,6 +321,12 @@ const CLOCK_SKEW_SECS: u64 = 60;
 
 /// How often rosters are told and expired conferences ended.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often a node that ends looks whether its events are taken.
+const EVENTS_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the last event may be on the way. Chosen: a long round trip and one retransmission.
+const EVENTS_FLIGHT: Duration = Duration::from_millis(300);
 
 /// How long sessions may take to hear the goodbye.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);

@@ -19,6 +19,8 @@ pub struct NodeReport {
     pub reports_in: u64,
     /// RTCP compounds sent.
     pub reports_out: u64,
+    /// Times that a member was heard from another address, the first time included.
+    pub address_changes: u64,
     /// Packets discarded, by reason; reasons that did not occur are left out.
     pub drops: BTreeMap<String, u64>,
     /// Ticks of all mixers.
@@ -62,6 +64,7 @@ impl NodeReport {
             packets_out: counters.packets_out,
             reports_in: counters.reports_in,
             reports_out: counters.reports_out,
+            address_changes: counters.address_changes,
             drops: drops.collect(),
             ticks: mixing.ticks,
             ticks_over_encode_bound: mixing.ticks_over_encode_bound,

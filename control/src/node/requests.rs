@@ -144,7 +144,16 @@ async fn join(
         session: session.id,
     };
     session.add_leg(grant.id);
-    let is_muted = enter(inner, &admission, &grant, entry)?;
+    let is_muted = match enter(inner, &admission, &grant, entry) {
+        Ok(is_muted) => is_muted,
+        Err(over) => {
+            // The conference ended meanwhile; its name on the shard may be another's by now.
+            session.forget_leg(grant.id);
+            inner.remove_leg(grant.id, "its conference ended").await;
+            return Err(over);
+        }
+    };
+    inner.shards.count_leg(place.shard);
     if is_muted {
         inner.shards.order(place.shard, ShardCommand::SetMuted(grant.id, true)).await;
     }

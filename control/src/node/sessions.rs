@@ -114,6 +114,11 @@ impl NodeSession {
         }
     }
 
+    /// Returns whether no event waits in the queue.
+    pub(crate) fn has_taken_events(&self) -> bool {
+        self.events.capacity() == self.events.max_capacity()
+    }
+
     fn legs(&self) -> MutexGuard<'_, Vec<LegId>> {
         self.legs.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,7 +14,7 @@ use sabha_transport::{
     Clock, Driver, DriverConfig, DriverError, DriverHandle, EndpointKey, MediaSocket, PollDriver,
     SendError,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{NodeError, NodeSettings, ShardCommand, ShardEndpoint, ShardReport};
 
@@ -55,15 +55,34 @@ impl Shards {
     /// the thread has ended.
     pub(crate) async fn order(&self, shard: u16, command: ShardCommand) -> bool {
         let Some(thread) = self.0.get(usize::from(shard)) else { return false };
-        match &command {
-            ShardCommand::AddLeg { .. } => _ = thread.legs.fetch_add(1, Ordering::Relaxed),
-            ShardCommand::RemoveLeg(_) => {
-                let less = |legs: usize| Some(legs.saturating_sub(1));
-                let _ = thread.legs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-            }
-            _ => {}
-        }
         thread.order(command).await
+    }
+
+    /// Counts a leg that entered a roster towards its shard's load.
+    pub(crate) fn count_leg(&self, shard: u16) {
+        let Some(thread) = self.0.get(usize::from(shard)) else { return };
+        thread.legs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a leg that left a roster.
+    pub(crate) fn discount_leg(&self, shard: u16) {
+        let Some(thread) = self.0.get(usize::from(shard)) else { return };
+        let less = |legs: usize| Some(legs.saturating_sub(1));
+        let _ = thread.legs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Returns the present figures; those of a thread that has ended are missing.
+    pub(crate) async fn reports(&self) -> Vec<ShardReport> {
+        let mut reports = Vec::new();
+        for thread in &self.0 {
+            let (reply, report) = oneshot::channel();
+            if thread.order(ShardCommand::Report(reply)).await
+                && let Ok(report) = report.await
+            {
+                reports.push(report);
+            }
+        }
+        reports
     }
 
     /// Returns the media addresses that members of a shard are told.

@@ -76,6 +76,8 @@ pub struct JitterBuffer {
     /// Samples concealed since the packet at `position` was due.
     concealed: u32,
     slack: Slack,
+    /// Quiet packets played in a row.
+    quiet_run: u32,
     counters: JitterCounters,
 }
 
@@ -118,6 +120,7 @@ impl JitterBuffer {
             newest_index: None,
             concealed: 0,
             slack: Slack::default(),
+            quiet_run: 0,
             counters: JitterCounters::default(),
         }
     }
@@ -131,6 +134,7 @@ impl JitterBuffer {
         self.newest_index = None;
         self.concealed = 0;
         self.slack = Slack::default();
+        self.quiet_run = 0;
         self.counters = JitterCounters::default();
     }
 
@@ -163,8 +167,8 @@ impl JitterBuffer {
 
     /// Gives out what is due at `now`, which is the tick's scheduled time.
     ///
-    /// `may_skip` allows a packet to be skipped if every recent one waited a whole packet more
-    /// than the target and this one is quiet, or a whole packet more than the target may ever be.
+    /// `may_skip` allows a packet to be skipped to shorten the delay: quiet ones before a spurt's
+    /// first sound and in pauses, any if the delay is beyond what the target may ever be.
     pub fn pull(&mut self, now: Instant, may_skip: bool) -> Pull<'_> {
         self.target.relax(now);
         let expected = self.position.map(|position| position.index);
@@ -183,7 +187,8 @@ impl JitterBuffer {
             return Pull::Idle;
         }
         self.settle(now, &packet, hole);
-        self.give(now, place, may_skip)
+        let skips = may_skip && self.is_dispensable(now, &packet);
+        self.give(now, place, skips)
     }
 
     /// Returns by how much every recent packet was early against the target.
@@ -285,15 +290,9 @@ impl JitterBuffer {
         self.concealed = 0;
     }
 
-    fn give(&mut self, now: Instant, place: Place, may_skip: bool) -> Pull<'_> {
-        let is_last = self.ring.len() == 1;
+    fn give(&mut self, now: Instant, place: Place, skips: bool) -> Pull<'_> {
         let packet = self.ring.take(place);
-        self.slack.push(now.nanos_after(packet.received_at));
         let length = duration(packet.samples);
-        // LevelDbov counts downwards: a larger value is quieter.
-        let is_quiet = packet.level.0 >= self.settings.quiet.0;
-        let wait = if is_quiet { self.target.wait() } else { self.target.max() };
-        let skips = may_skip && !is_last && self.slack.is_at_least(wait + length);
         let given = self.position.map_or(0, |position| {
             let passed = u32::try_from(packet.index - position.index).unwrap_or(u32::MAX);
             position.given.checked_shl(passed.saturating_add(1)).unwrap_or(0)
@@ -310,9 +309,36 @@ impl JitterBuffer {
             self.counters.skipped += 1;
             return Pull::Skip(packet);
         }
+        self.slack.push(now.nanos_after(packet.received_at));
+        let is_quiet = is_quiet(&self.settings, &packet);
+        self.quiet_run = if is_quiet { self.quiet_run + 1 } else { 0 };
         self.counters.played += 1;
         Pull::Play(packet)
     }
+
+    /// Tells whether the delay is better for playing the packet after this one instead.
+    ///
+    /// Before a spurt's first sound that is so if this one is quiet and the next has waited for
+    /// the target; later, if all recent ones waited a whole packet more than the target in the
+    /// midst of a pause, or than the target may ever be.
+    fn is_dispensable(&self, now: Instant, packet: &BufferedPacket<'_>) -> bool {
+        let Some(next_received_at) = self.ring.follower_received_at(packet.index) else {
+            return false;
+        };
+        let waited = now.nanos_after(packet.received_at);
+        let Some(slack) = self.slack.min() else {
+            let next_has_waited = now.saturating_since(next_received_at) >= self.target.wait();
+            return is_quiet(&self.settings, packet) && next_has_waited;
+        };
+        let in_pause = is_quiet(&self.settings, packet) && self.quiet_run >= PAUSE_PACKETS_MIN;
+        let wait = if in_pause { self.target.wait() } else { self.target.max() };
+        slack.min(waited) >= nanos(wait + duration(packet.samples))
+    }
+}
+
+fn is_quiet(settings: &JitterSettings, packet: &BufferedPacket<'_>) -> bool {
+    // LevelDbov counts downwards: a larger value is quieter.
+    packet.level.0 >= settings.quiet.0
 }
 
 /// Returns the duration of so many samples.
@@ -326,6 +352,9 @@ const CONCEALED_MAX: u32 = PACKET_SAMPLES_MAX as u32;
 
 /// What codecs can conceal is a multiple of this: 2.5 ms, Opus' shortest frame (RFC 6716).
 const CONCEALED_STEP: u32 = 120;
+
+/// Quiet packets in a row that make a pause: a stop consonant is over by then.
+const PAUSE_PACKETS_MIN: u32 = 2;
 
 /// More excess than this is of no interest to a tick of 20 ms.
 const EXCESS_MAX: Duration = Duration::from_secs(1);

@@ -35,11 +35,6 @@ impl Slack {
             (one, other) => one.or(other),
         }
     }
-
-    /// Returns whether every recent packet waited at least `wait`.
-    pub(super) fn is_at_least(&self, wait: Duration) -> bool {
-        self.min().is_some_and(|slack| slack >= nanos(wait))
-    }
 }
 
 /// Returns a duration in ns, as far as 64 bits reach: 292 years.
@@ -66,6 +61,5 @@ mod tests {
         assert_eq!(slack.min(), Some(9));
         slack.shorten(Duration::from_nanos(10));
         assert_eq!(slack.min(), Some(-1));
-        assert!(!slack.is_at_least(Duration::ZERO));
     }
 }

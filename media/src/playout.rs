@@ -1,0 +1,280 @@
+//! Turns a stream's packets into frames: jitter buffer, decoder, and what is decoded but not due.
+//!
+//! The node has one for each talker, a member for what it hears. Time is an argument.
+
+use crate::codec::{Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX};
+use crate::drop_reason::DropReason;
+use crate::extension::LevelDbov;
+use crate::jitter_buffer::{BufferedPacket, JitterBuffer, JitterSettings, Pull};
+use crate::time::Instant;
+
+/// A stream that is being played.
+pub struct Playout<D> {
+    buffer: JitterBuffer,
+    decoder: D,
+    /// Decoded samples that wait for their frame, then room for one packet more.
+    pcm: Box<[f32; PCM_SAMPLES_MAX]>,
+    length: usize,
+    /// The packet that the newest samples of `pcm` came from.
+    newest: Newest,
+    /// What would have followed had nothing been skipped; faded into what does.
+    skipped: Option<[f32; CROSSFADE_SAMPLES]>,
+    counters: PlayoutCounters,
+}
+
+/// Calls of the decoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlayoutCounters {
+    /// All, concealments included.
+    pub decodes: u64,
+    /// Of those, concealments.
+    pub concealments: u64,
+    /// Payloads that the codec refused.
+    pub undecodable: u64,
+}
+
+/// Where a frame came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlayedFrame {
+    /// Samples of the frame that were decoded or concealed; those behind are silence.
+    pub samples: usize,
+    /// When the packet was received that completed the frame; `None` if it was concealed.
+    pub received_at: Option<Instant>,
+    /// The level that the packet claimed; `None` if the frame was concealed or empty.
+    pub level: Option<LevelDbov>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Newest {
+    received_at: Option<Instant>,
+    level: Option<LevelDbov>,
+    /// Whether the last packet played was digital silence: what follows it may be nothing.
+    is_silent: bool,
+}
+
+impl<D: Decoder> Playout<D> {
+    /// Makes a playout of nothing yet. Allocates once.
+    pub fn new(decoder: D, jitter: JitterSettings) -> Self {
+        Self {
+            buffer: JitterBuffer::new(jitter),
+            decoder,
+            pcm: Box::new([0.0; PCM_SAMPLES_MAX]),
+            length: 0,
+            newest: Newest { is_silent: true, ..Newest::default() },
+            skipped: None,
+            counters: PlayoutCounters::default(),
+        }
+    }
+
+    /// Forgets the stream, but keeps the memory; for the next tenant of a pooled playout.
+    pub fn reset(&mut self, jitter: JitterSettings) {
+        self.buffer.reset(jitter);
+        self.decoder.reset();
+        self.length = 0;
+        self.newest = Newest { is_silent: true, ..Newest::default() };
+        self.skipped = None;
+        self.counters = PlayoutCounters::default();
+    }
+
+    /// Takes a packet in, in any order.
+    ///
+    /// # Errors
+    /// As `JitterBuffer::insert`.
+    pub fn insert(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
+        self.buffer.insert(packet)
+    }
+
+    /// Fills the frame that is due at `at`, the tick's scheduled time.
+    ///
+    /// Each packet that is skipped to shorten the delay takes one from `skips`. After a packet of
+    /// digital silence (level 127) nothing is concealed: the sender has announced its pause.
+    pub fn fill(&mut self, at: Instant, skips: &mut u32, frame: &mut Frame) -> PlayedFrame {
+        while self.length < FRAME_SAMPLES {
+            if self.buffer.is_empty() && self.newest.is_silent {
+                break;
+            }
+            if !self.pull(at, skips) {
+                break;
+            }
+        }
+        let samples = self.length.min(FRAME_SAMPLES);
+        frame[..samples].copy_from_slice(&self.pcm[..samples]);
+        frame[samples..].fill(0.0);
+        self.pcm.copy_within(samples..self.length, 0);
+        self.length -= samples;
+        if samples < FRAME_SAMPLES {
+            return PlayedFrame { samples, ..PlayedFrame::default() };
+        }
+        let Newest { received_at, level, .. } = self.newest;
+        PlayedFrame { samples, received_at, level }
+    }
+
+    /// Returns the buffer of what is still to be played.
+    pub fn buffer(&self) -> &JitterBuffer {
+        &self.buffer
+    }
+
+    /// Returns the buffer, to tell it of a moved tick.
+    pub fn buffer_mut(&mut self) -> &mut JitterBuffer {
+        &mut self.buffer
+    }
+
+    /// Returns the calls of the decoder since the stream began.
+    pub fn counters(&self) -> PlayoutCounters {
+        self.counters
+    }
+
+    /// Decodes what the buffer gives next; false if that is nothing.
+    fn pull(&mut self, at: Instant, skips: &mut u32) -> bool {
+        let room = &mut self.pcm[self.length..][..PACKET_SAMPLES_MAX];
+        let (decoder, counters) = (&mut self.decoder, &mut self.counters);
+        match self.buffer.pull(at, *skips > 0) {
+            Pull::Idle => return false,
+            Pull::Skip(packet) => {
+                *skips -= 1;
+                decode(decoder, packet.payload, room, counters);
+                let begins = self.newest.level.is_none() && self.newest.received_at.is_none();
+                if !begins && self.skipped.is_none() {
+                    let head = std::array::from_fn(|index| room[index]);
+                    self.skipped = Some(head);
+                }
+            }
+            Pull::Play(packet) => {
+                let (received_at, level) = (Some(packet.received_at), Some(packet.level));
+                let is_silent = packet.level == LevelDbov::SILENCE;
+                let written = decode(decoder, packet.payload, room, counters);
+                self.newest = Newest { received_at, level, is_silent };
+                self.extend(written);
+            }
+            Pull::Conceal(samples) => {
+                let samples = (samples as usize).min(PACKET_SAMPLES_MAX);
+                counters.decodes += 1;
+                counters.concealments += 1;
+                let Ok(written) = decoder.decode(None, &mut room[..samples]) else { return false };
+                self.newest = Newest { received_at: None, level: None, ..self.newest };
+                self.extend(written);
+            }
+        }
+        true
+    }
+
+    /// Takes `written` samples, just decoded behind the last, as to be played.
+    fn extend(&mut self, written: usize) {
+        if let Some(skipped) = self.skipped.take() {
+            let following = &mut self.pcm[self.length..];
+            for (index, (sample, skipped)) in following.iter_mut().zip(skipped).enumerate() {
+                let share = index as f32 / CROSSFADE_SAMPLES as f32;
+                *sample = *sample * share + skipped * (1.0 - share);
+            }
+        }
+        self.length = (self.length + written).min(PCM_SAMPLES_MAX);
+    }
+}
+
+/// Decodes a payload, or conceals one frame in its place if the codec refuses it; returns the
+/// samples written.
+fn decode<D: Decoder>(
+    decoder: &mut D,
+    payload: &[u8],
+    room: &mut [f32],
+    counters: &mut PlayoutCounters,
+) -> usize {
+    counters.decodes += 1;
+    if let Ok(written) = decoder.decode(Some(payload), room) {
+        return written;
+    }
+    counters.undecodable += 1;
+    room[..FRAME_SAMPLES].fill(0.0);
+    decoder.decode(None, &mut room[..FRAME_SAMPLES]).unwrap_or(FRAME_SAMPLES)
+}
+
+/// One frame that is not full yet, and the longest packet behind it.
+const PCM_SAMPLES_MAX: usize = FRAME_SAMPLES + PACKET_SAMPLES_MAX;
+
+/// Where packets were skipped, 5 ms of what they would have begun with fade into what follows.
+const CROSSFADE_SAMPLES: usize = 240;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::codec::opus::{OpusDecoder, OpusEncoder};
+    use crate::codec::{Encoder, EncoderSettings, PAYLOAD_SIZE_MAX};
+    use crate::rtp::RtpTimestamp;
+
+    const JITTER: JitterSettings = JitterSettings {
+        target_min: Duration::from_millis(10),
+        target_max: Duration::from_millis(100),
+        quiet: LevelDbov(60),
+    };
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    /// A playout of a tone's packets, one each 20 ms from 0 ms on, with these levels.
+    fn playout_of(levels: &[u8]) -> Playout<OpusDecoder> {
+        let mut encoder = OpusEncoder::new(EncoderSettings { bitrate: 32_000, complexity: 5 });
+        let mut playout = Playout::new(OpusDecoder::new(), JITTER);
+        for (index, level) in levels.iter().enumerate() {
+            let tone: Frame =
+                std::array::from_fn(|i| ((index * FRAME_SAMPLES + i) as f32 * 0.05).sin() * 0.2);
+            let mut payload = [0; PAYLOAD_SIZE_MAX];
+            let length = encoder.encode(&tone, &mut payload).unwrap();
+            let packet = BufferedPacket {
+                index: index as u64,
+                timestamp: RtpTimestamp(index as u32 * FRAME_SAMPLES as u32),
+                samples: FRAME_SAMPLES as u32,
+                level: LevelDbov(*level),
+                received_at: at(index as u64 * 20),
+                payload: &payload[..length],
+            };
+            playout.insert(&packet).unwrap();
+        }
+        playout
+    }
+
+    #[test]
+    fn each_frame_tells_its_packet() {
+        let mut playout = playout_of(&[20, 30]);
+        let mut frame = [0.0; FRAME_SAMPLES];
+        for (index, level) in [20, 30].into_iter().enumerate() {
+            let index = index as u64;
+            let played = playout.fill(at(index * 20 + 10), &mut 0, &mut frame);
+            assert_eq!(played.received_at, Some(at(index * 20)));
+            assert_eq!(played.level, Some(LevelDbov(level)));
+        }
+        let concealed = playout.fill(at(50), &mut 0, &mut frame);
+        assert_eq!((concealed.samples, concealed.received_at), (FRAME_SAMPLES, None));
+    }
+
+    #[test]
+    fn nothing_is_concealed_after_announced_silence() {
+        let mut playout = playout_of(&[20, 127]);
+        let mut frame = [0.0; FRAME_SAMPLES];
+        for ms in [10, 30, 50, 70] {
+            playout.fill(at(ms), &mut 0, &mut frame);
+        }
+        assert_eq!(playout.counters(), PlayoutCounters { decodes: 2, ..Default::default() });
+    }
+
+    #[test]
+    fn refused_payload_is_concealed() {
+        let mut playout = playout_of(&[20]);
+        let packet = BufferedPacket {
+            index: 1,
+            timestamp: RtpTimestamp(960),
+            samples: 960,
+            level: LevelDbov(20),
+            received_at: at(20),
+            payload: &[0xff, 0xff, 0xff],
+        };
+        playout.insert(&packet).unwrap();
+        let mut frame = [0.0; FRAME_SAMPLES];
+        playout.fill(at(10), &mut 0, &mut frame);
+        let played = playout.fill(at(30), &mut 0, &mut frame);
+        assert_eq!(played.samples, FRAME_SAMPLES);
+        assert_eq!(playout.counters().undecodable, 1);
+    }
+}
