@@ -84,7 +84,7 @@ async fn ticket_that_no_host_signed_is_refused() {
 }
 
 #[tokio::test]
-async fn ticket_by_a_host_for_the_conference_of_another_is_refused() {
+async fn ticket_for_another_conference_needs_that_ones_host() {
     let room = Room::open().await;
     let other = room.world.device("other");
     let host = RunningHost::open(&room.world, &room.node, &[]).await;

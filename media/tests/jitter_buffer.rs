@@ -176,17 +176,32 @@ fn long_loss_fades_out_begins_anew_and_counts_once() {
 }
 
 #[test]
-fn late_packet_is_played_late_and_the_target_grows() {
+fn rare_late_packet_is_given_up_and_the_delay_stays() {
     let mut player = player();
     let mut packets: Vec<_> = (0..100).map(packet).collect();
     packets[30] = late(packets[30], MS * 13);
-    assert!(play(&mut player, &packets, 101).is_empty());
+    assert!(play(&mut player, &packets, 100).is_empty());
     let counters = player.buffer.counters();
     assert_eq!((counters.late, counters.lost, counters.concealed), (1, 0, 1));
-    assert_eq!(player.played(), (0..100).collect::<Vec<_>>());
+    assert_eq!(player.played(), (0..100).filter(|index| *index != 30).collect::<Vec<_>>());
     // It missed its tick by 3 ms; a margin of 2 ms comes on top; it sank once since.
     assert_eq!(player.buffer.target(), MS * (4 + 3 + 2 - 1));
-    assert_eq!(player.last_wait(), PHASE + FRAME);
+    assert_eq!(player.last_wait(), PHASE);
+}
+
+#[test]
+fn frequent_late_packets_lengthen_the_delay() {
+    let mut player = player();
+    let mut packets: Vec<_> = (0..100).map(packet).collect();
+    for index in (30..100).step_by(5) {
+        packets[index] = late(packets[index], MS * 13);
+    }
+    assert!(play(&mut player, &packets, 101).is_empty());
+    let counters = player.buffer.counters();
+    assert_eq!((counters.late, counters.lost, counters.concealed), (4, 0, 4));
+    let given_up = [30, 35, 40];
+    assert_eq!(player.played(), (0..100).filter(|n| !given_up.contains(n)).collect::<Vec<_>>());
+    assert_eq!(player.last_wait(), PHASE + FRAME, "from the fourth on there is time for all");
 }
 
 #[test]

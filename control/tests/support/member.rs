@@ -26,8 +26,9 @@ pub struct Member {
     pub identity: Identity,
     pub endpoint: SignallingEndpoint,
     pub device: Device,
+    /// Where its sockets are bound.
+    pub ip: IpAddr,
     credentials: ClientCredentials,
-    ip: IpAddr,
 }
 
 /// A leg of a member that sends and hears.

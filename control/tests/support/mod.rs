@@ -2,7 +2,8 @@
 //!
 //! Time on certificates and tickets is set by hand; only media and timeouts run on real clocks.
 //! Tests wait for what they want to see, never for time to pass.
-#![allow(dead_code, clippy::unwrap_used)]
+// Each test file takes what it needs of this.
+#![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 pub mod host;
 pub mod member;

@@ -65,8 +65,9 @@ pub enum Pull<'a> {
 /// Between packets that follow each other by sequence number, a jump of the timestamp is the
 /// sender's pause: a new spurt begins, which waits for the target. Where sequence numbers are
 /// missing, the timestamps say how much is concealed; a hole too long for that is a new spurt too.
-/// A packet that comes after it was due is played late, as long as no later one was played, and
-/// the delay is so much longer from then on. In either case the target grows.
+/// A packet that comes after it was due is given up if that is rare and its follower is in time;
+/// else it is played late, as long as no later one was played, and the delay is so much longer from
+/// then on. In either case the target grows.
 pub struct JitterBuffer {
     settings: JitterSettings,
     target: Target,
@@ -78,6 +79,9 @@ pub struct JitterBuffer {
     slack: Slack,
     /// Quiet packets played in a row.
     quiet_run: u32,
+    /// Late packets, less one for each `LATE_WINDOW` played.
+    late_recently: u32,
+    played_since_late: u32,
     counters: JitterCounters,
 }
 
@@ -121,6 +125,8 @@ impl JitterBuffer {
             concealed: 0,
             slack: Slack::default(),
             quiet_run: 0,
+            late_recently: 0,
+            played_since_late: 0,
             counters: JitterCounters::default(),
         }
     }
@@ -135,6 +141,8 @@ impl JitterBuffer {
         self.concealed = 0;
         self.slack = Slack::default();
         self.quiet_run = 0;
+        self.late_recently = 0;
+        self.played_since_late = 0;
         self.counters = JitterCounters::default();
     }
 
@@ -186,9 +194,13 @@ impl JitterBuffer {
         if !is_at_its_time && !has_waited {
             return Pull::Idle;
         }
-        self.settle(now, &packet, hole);
-        let skips = may_skip && self.is_dispensable(now, &packet);
-        self.give(now, place, skips)
+        let is_given_up = may_skip && self.is_given_up(&packet, hole);
+        self.settle(now, &packet, hole, is_given_up);
+        let skips = !is_given_up && may_skip && self.is_dispensable(now, &packet);
+        if skips {
+            self.slack.shorten(duration(packet.samples));
+        }
+        self.give(now, place, skips || is_given_up)
     }
 
     /// Returns by how much every recent packet was early against the target.
@@ -272,18 +284,25 @@ impl JitterBuffer {
     }
 
     /// Settles what concealments stood for, now that `packet` is given out.
-    fn settle(&mut self, now: Instant, packet: &BufferedPacket<'_>, hole: Option<u32>) {
+    fn settle(
+        &mut self,
+        now: Instant,
+        packet: &BufferedPacket<'_>,
+        hole: Option<u32>,
+        is_given_up: bool,
+    ) {
         if let Some(position) = self.position {
             self.counters.lost += packet.index - position.index;
             if let Some(hole) = hole
                 && self.concealed > hole
             {
                 self.counters.late += 1;
+                self.late_recently += 1;
                 let late_by = packet.received_at.saturating_since(position.due + duration(hole));
                 self.target.grow(now, late_by, duration(packet.samples));
             }
         }
-        if hole != Some(self.concealed) {
+        if hole != Some(self.concealed) && !is_given_up {
             self.slack = Slack::default();
             self.target.begin();
         }
@@ -305,15 +324,27 @@ impl JitterBuffer {
             given: given | 1,
         });
         if skips {
-            self.slack.shorten(length);
             self.counters.skipped += 1;
             return Pull::Skip(packet);
         }
         self.slack.push(now.nanos_after(packet.received_at));
         let is_quiet = is_quiet(&self.settings, &packet);
         self.quiet_run = if is_quiet { self.quiet_run + 1 } else { 0 };
+        self.played_since_late += 1;
+        if self.played_since_late == LATE_WINDOW {
+            self.played_since_late = 0;
+            self.late_recently = self.late_recently.saturating_sub(1);
+        }
         self.counters.played += 1;
         Pull::Play(packet)
+    }
+
+    /// Tells whether a packet that was concealed is better given up: its follower is here in time,
+    /// and such packets are rare. Playing it would lengthen the delay of all that follow.
+    fn is_given_up(&self, packet: &BufferedPacket<'_>, hole: Option<u32>) -> bool {
+        hole.is_some_and(|hole| self.concealed == hole + packet.samples)
+            && self.late_recently < LATE_MAX
+            && self.ring.follower_received_at(packet.index).is_some()
     }
 
     /// Tells whether the delay is better for playing the packet after this one instead.
@@ -355,6 +386,12 @@ const CONCEALED_STEP: u32 = 120;
 
 /// Quiet packets in a row that make a pause: a stop consonant is over by then.
 const PAUSE_PACKETS_MIN: u32 = 2;
+
+/// Late packets that are given up before others are played late instead: the delay is too short.
+const LATE_MAX: u32 = 3;
+
+/// Packets that make up for a late one: half a second of 20 ms packets.
+const LATE_WINDOW: u32 = 25;
 
 /// More excess than this is of no interest to a tick of 20 ms.
 const EXCESS_MAX: Duration = Duration::from_secs(1);
