@@ -62,7 +62,8 @@ fn defaults_need_no_file() {
     assert_eq!(config.ca.listen.to_string(), "127.0.0.1:4700");
     assert_eq!(config.ca.settings, sabha_core::ca::AuthoritySettings::default());
     assert_eq!(config.node.listen.to_string(), "[::]:4600");
-    assert_eq!(config.node.advertise, ["::1".parse::<std::net::IpAddr>().unwrap()]);
+    let loopback: [std::net::IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+    assert_eq!(config.node.advertise, loopback);
     assert!(config.node.shards >= 1);
     assert_eq!((config.node.mix.bitrate, config.node.mix.complexity), (64_000, 9));
     assert_eq!(config.client.encoder.bitrate, 32_000);

@@ -21,6 +21,9 @@ pub struct DriverConfig {
     pub name: String,
     /// The core to pin the thread to. If the kernel refuses, the thread runs unpinned and logs it.
     pub core: Option<usize>,
+    /// Whether the thread runs before all ordinary ones (SCHED_RR). If the kernel refuses, it does
+    /// not and logs it.
+    pub real_time: bool,
     /// Messages (commands, additions, removals) that may wait in the queue; at least 1 is used.
     pub commands_max: usize,
     /// Endpoints on the thread at one time.
@@ -32,6 +35,7 @@ impl Default for DriverConfig {
         Self {
             name: "sabha-media".into(),
             core: None,
+            real_time: false,
             commands_max: COMMANDS_MAX,
             endpoints_max: ENDPOINTS_MAX,
         }

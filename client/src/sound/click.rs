@@ -37,7 +37,6 @@ impl ClickReport {
 /// Looks for clicks in a recorded tone whose samples `steady` are known to be undisturbed.
 ///
 /// Returns `None` if the steady part reaches beyond the recording or holds no sound.
-/// Source: `quality/measures.md`, "a click".
 #[must_use]
 pub fn find_click(recording: &[f32], steady: Range<usize>) -> Option<ClickReport> {
     let start = steady.start;
@@ -58,7 +57,7 @@ pub fn largest_step(pcm: &[f32]) -> Option<Step> {
     steps.reduce(|largest, step| if step.size > largest.size { step } else { largest })
 }
 
-/// The greatest ratio without a click; by `quality/measures.md`.
+/// The greatest ratio without a click. Chosen: half as much again is at the edge of audibility.
 pub const CLICK_RATIO_MAX: f32 = 1.5;
 
 #[cfg(test)]

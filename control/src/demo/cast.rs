@@ -85,7 +85,8 @@ impl Cast {
     ) -> Result<Self, Failure> {
         let host = open_conference(stage).await?;
         let clock = Clock::process();
-        let driver = PollDriver::start(DriverConfig::default(), clock)?;
+        let driver =
+            PollDriver::start(DriverConfig { real_time: true, ..DriverConfig::default() }, clock)?;
         let key_uses = Arc::new(KeyUseLog::new(KEY_USES_MAX));
         let endpoint = SignallingEndpoint::client(LOOPBACK)?;
         let mut joined = Vec::new();

@@ -46,6 +46,8 @@ pub struct NodeSettings {
     pub shards: u16,
     /// Whether shard `i`'s thread is pinned to core `i`.
     pub pin: bool,
+    /// Whether the shards' threads run before all ordinary ones, where the system lets them.
+    pub real_time: bool,
     /// Legs on each shard.
     pub legs_max: usize,
     /// Conferences on the node.

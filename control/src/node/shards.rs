@@ -140,6 +140,7 @@ impl ShardThread {
             DriverConfig {
                 name: format!("shard-{index}"),
                 core: settings.pin.then_some(usize::from(index)),
+                real_time: settings.real_time,
                 ..DriverConfig::default()
             },
             Clock::process(),

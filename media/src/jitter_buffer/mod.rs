@@ -176,31 +176,40 @@ impl JitterBuffer {
     /// Gives out what is due at `now`, which is the tick's scheduled time.
     ///
     /// `may_skip` allows a packet to be skipped to shorten the delay: quiet ones before a spurt's
-    /// first sound and in pauses, any if the delay is beyond what the target may ever be.
+    /// first sound and in pauses, any if the delay is beyond what the target may ever be. Without
+    /// it, quiet packets before the first sound are dropped.
     pub fn pull(&mut self, now: Instant, may_skip: bool) -> Pull<'_> {
         self.target.relax(now);
-        let expected = self.position.map(|position| position.index);
-        let Some((place, packet)) = self.ring.oldest(expected) else {
-            return self.conceal(now, CONCEALED_MAX);
-        };
-        let hole = self.hole_before(&packet);
-        let is_at_its_time = match hole {
-            Some(hole) if self.concealed < hole => return self.conceal(now, hole),
-            // Once there is nothing left to conceal, a packet finds silence and may wait.
-            Some(hole) => self.concealed == hole || self.concealed < CONCEALED_MAX,
-            None => false,
-        };
-        let has_waited = now.saturating_since(packet.received_at) >= self.target.wait();
-        if !is_at_its_time && !has_waited {
-            return Pull::Idle;
+        loop {
+            let expected = self.position.map(|position| position.index);
+            let Some((place, packet)) = self.ring.oldest(expected) else {
+                return self.conceal(now, CONCEALED_MAX);
+            };
+            let hole = self.hole_before(&packet);
+            let is_at_its_time = match hole {
+                Some(hole) if self.concealed < hole => return self.conceal(now, hole),
+                // Once there is nothing left to conceal, a packet finds silence and may wait.
+                Some(hole) => self.concealed == hole || self.concealed < CONCEALED_MAX,
+                None => false,
+            };
+            let has_waited = now.saturating_since(packet.received_at) >= self.target.wait();
+            if !is_at_its_time && !has_waited {
+                return Pull::Idle;
+            }
+            let is_given_up = may_skip && self.is_given_up(&packet, hole);
+            self.settle(now, &packet, hole, is_given_up);
+            let is_dispensable = !is_given_up && self.is_dispensable(now, &packet);
+            if is_dispensable && !may_skip && self.slack.min().is_none() {
+                // The decoder does without a quiet packet before the first sound.
+                self.give(now, place, true);
+                continue;
+            }
+            let skips = may_skip && is_dispensable;
+            if skips {
+                self.slack.shorten(duration(packet.samples));
+            }
+            return self.give(now, place, skips || is_given_up);
         }
-        let is_given_up = may_skip && self.is_given_up(&packet, hole);
-        self.settle(now, &packet, hole, is_given_up);
-        let skips = !is_given_up && may_skip && self.is_dispensable(now, &packet);
-        if skips {
-            self.slack.shorten(duration(packet.samples));
-        }
-        self.give(now, place, skips || is_given_up)
     }
 
     /// Returns by how much every recent packet was early against the target.

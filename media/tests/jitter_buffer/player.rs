@@ -157,6 +157,13 @@ impl Player {
 
     /// Returns the samples that the packet stands for.
     fn give(&mut self, index: u64) -> u32 {
+        // Quiet packets before a spurt's first sound may have been dropped.
+        while let Some((oldest, packet)) = self.waiting.first_key_value()
+            && *oldest < index
+            && packet.level >= self.settings.quiet.0
+        {
+            self.give(*oldest);
+        }
         let packet = self.waiting.remove(&index).expect("was taken in and not given before");
         if let Some((oldest, _)) = self.waiting.first_key_value() {
             assert!(index < *oldest, "packet {index} before {oldest}");
