@@ -175,6 +175,15 @@ impl Host {
         self.order(Request::Mute { conference, user, muted }).await
     }
 
+    /// Lets nobody else in, or lets them in again.
+    ///
+    /// # Errors
+    /// `HostError::Refused` if the node did not do it.
+    pub async fn lock(&self, locked: bool) -> Result<(), HostError> {
+        let conference = self.conference();
+        self.order(Request::Lock { conference, locked }).await
+    }
+
     /// Ends the conference and closes the door.
     ///
     /// # Errors

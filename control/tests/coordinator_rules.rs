@@ -29,7 +29,7 @@ struct Rig {
 impl Rig {
     /// The host's conference is here already.
     fn new() -> Self {
-        let mut rig = Self::empty(FOUNDED);
+        let mut rig = Self::empty(FOUNDED.before(MARGIN));
         let list = rig.list.clone();
         rig.create(&list).unwrap();
         rig
@@ -41,7 +41,7 @@ impl Rig {
         let list = permit_list(&host);
         let coordinator = Coordinator::new(CoordinatorSettings {
             node_since,
-            clock_skew_secs: 0,
+            mark_margin: MARGIN,
             conferences_max: 2,
             talkers_max: 8,
         });
@@ -158,21 +158,24 @@ fn list_that_is_replaced_keeps_roster_lock_and_mutes() {
 
 #[test]
 fn node_whose_mark_is_younger_than_the_conference_may_not_own_it() {
-    let younger = FOUNDED.after(Duration::from_secs(1));
+    let younger = FOUNDED.before(MARGIN - Duration::from_secs(1));
     let mut rig = Rig::empty(younger);
     let list = rig.list.clone();
     let refused = rig.create(&list).unwrap_err();
-    assert_eq!(refused, CoordinatorError::TooYoung { since: younger, created: FOUNDED });
+    assert_eq!(
+        refused,
+        CoordinatorError::TooYoung { since: younger, margin: MARGIN, created: FOUNDED }
+    );
     let times = [younger.to_string(), FOUNDED.to_string()];
     assert_says(&refused, &[&times[0], &times[1], "choose another node"]);
-    let mut rig = Rig::empty(FOUNDED);
+    let mut rig = Rig::empty(FOUNDED.before(MARGIN));
     let list = rig.list.clone();
     assert!(matches!(rig.create(&list), Ok(Created::New(..))));
 }
 
 #[test]
 fn list_is_taken_from_its_own_host_only() {
-    let mut rig = Rig::empty(FOUNDED);
+    let mut rig = Rig::empty(FOUNDED.before(MARGIN));
     let list = rig.verified(&rig.list);
     let other = rig.peer("host");
     let refused = rig.coordinator.create(&other, list).unwrap_err();
@@ -181,7 +184,7 @@ fn list_is_taken_from_its_own_host_only() {
 
 #[test]
 fn what_the_node_cannot_carry_is_refused() {
-    let mut rig = Rig::empty(FOUNDED);
+    let mut rig = Rig::empty(FOUNDED.before(MARGIN));
     let with = |rig: &Rig, settings| PermitList { settings, ..rig.list.clone() };
     for asked in [0, 9, u16::MAX] {
         let settings = ConferenceSettings { talkers_max: asked, ..rig.list.settings.clone() };
@@ -227,7 +230,7 @@ fn only_host_and_cohosts_lock_and_end() {
 
 #[test]
 fn members_max_counts_legs_and_trunks_are_not_served() {
-    let mut rig = Rig::empty(FOUNDED);
+    let mut rig = Rig::empty(FOUNDED.before(MARGIN));
     rig.list.settings.members_max = 1;
     let list = rig.list.clone();
     rig.create(&list).unwrap();
@@ -343,3 +346,6 @@ fn large_roster_is_told_to_nobody_until_it_is_small_again() {
     let (changes, sessions) = rig.told().unwrap();
     assert_eq!((changes.len(), sessions.len()), (257, 256), "one went, all others are here");
 }
+
+/// How much older than a conference a mixer mark must be.
+const MARGIN: Duration = Duration::from_secs(60);

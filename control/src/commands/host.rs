@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use sabha_client::host::{Host, HostSettings};
 use sabha_core::message::{ConferenceSettings, Mode};
-use sabha_core::{Clock, Identity};
+use sabha_core::{Clock, Identity, UserId};
+use tokio::sync::mpsc;
 
 use crate::{
     cli::{Failure, HostArgs, Shutdown, output},
     config::Config,
 };
 
-/// Holds a conference until SIGTERM or SIGINT; the first line printed is the join link.
+/// Holds a conference until SIGTERM, SIGINT or the order `end`; the first line printed is the join
+/// link. Lines on stdin are orders.
 ///
 /// # Errors
 /// `Failure` if the node cannot be reached or refuses, or the session with it breaks.
@@ -43,9 +45,21 @@ pub async fn run(config: &Config, args: HostArgs) -> Result<(), Failure> {
     let host = Host::open(clock, identity, settings).await?;
     output::line(host.link())?;
     tracing::info!(conference = %host.conference(), invited, "conference open");
-    let lost = tokio::select! {
-        () = shutdown.requested() => None,
-        lost = host.serve() => Some(lost),
+    let mut orders = orders();
+    let lost = loop {
+        tokio::select! {
+            () = shutdown.requested() => break None,
+            lost = host.serve() => break Some(lost),
+            Some(order) = orders.recv() => {
+                if order.trim() == "end" {
+                    break None;
+                }
+                match obey(&host, &order).await {
+                    Ok(done) => tracing::info!("{done}"),
+                    Err(problem) => tracing::warn!("{problem}"),
+                }
+            }
+        }
     };
     let (registered, refused) = host.registrations();
     tracing::info!(registered, refused, "conference ends");
@@ -53,6 +67,38 @@ pub async fn run(config: &Config, args: HostArgs) -> Result<(), Failure> {
         None => Ok(host.end().await?),
         Some(lost) => Err(Failure::from(lost)),
     }
+}
+
+/// Gives the lines of stdin, on which a host may order things while the conference goes on.
+fn orders() -> mpsc::Receiver<String> {
+    let (sender, orders) = mpsc::channel(1);
+    // Reading blocks and cannot be cancelled, so the thread is left behind at the end.
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    orders
+}
+
+/// Carries out one line of stdin; returns what was done, or what was wrong with it.
+async fn obey(host: &Host, order: &str) -> Result<String, String> {
+    let words: Vec<_> = order.split_whitespace().collect();
+    let user = |text: &str| UserId::new(text).map_err(|error| error.to_string());
+    let outcome = match words[..] {
+        [] => return Ok("nothing to do".to_owned()),
+        ["mute", who] => host.mute(user(who)?, true).await,
+        ["unmute", who] => host.mute(user(who)?, false).await,
+        ["lock"] => host.lock(true).await,
+        ["unlock"] => host.lock(false).await,
+        _ => {
+            let known = "mute EMAIL, unmute EMAIL, lock, unlock, end";
+            return Err(format!("{order:?} is no order; the orders are: {known}"));
+        }
+    };
+    outcome.map(|()| format!("done: {order}")).map_err(|error| error.to_string())
 }
 
 /// Returns the address for the join link: the one listened on, or if that is every address, the

@@ -58,6 +58,7 @@ pub fn settings(config: &NodeConfig) -> NodeSettings {
             target_max: config.playout_max,
             quiet: LevelDbov(60),
         },
+        mark_margin: config.mark_margin,
         real_time: config.real_time,
         key_use_log: config.key_use_log,
     }

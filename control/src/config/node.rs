@@ -38,6 +38,8 @@ pub struct NodeConfig {
     pub playout_max: Duration,
     /// Where the counters go at the end, as JSON.
     pub report: Option<PathBuf>,
+    /// How much older than a conference this node's mixer mark must be.
+    pub mark_margin: Duration,
     /// Whether media threads run before all ordinary ones, where the system lets them.
     pub real_time: bool,
     /// Whether each use of a media key is logged; for demonstrations.
@@ -67,6 +69,7 @@ impl NodeConfig {
             playout_min: Duration::from_millis(section.number("playout_min_ms", 4, 0..=1_000)),
             playout_max: Duration::from_millis(section.number("playout_max_ms", 200, 20..=2_000)),
             report: section.optional("report"),
+            mark_margin: Duration::from_secs(section.number("mark_margin_secs", 60, 0..=3_600)),
             real_time: section.value("real_time", true),
             key_use_log: section.value("key_use_log", false),
         };

@@ -1,5 +1,7 @@
 //! Why a request is not granted, in words for the person who asked.
 
+use std::time::Duration;
+
 use sabha_core::message::{ConferenceId, Refusal, RefusalCode};
 use sabha_core::{UnixTime, UserId};
 use sabha_media::leg::LegRole;
@@ -25,11 +27,14 @@ pub enum CoordinatorError {
     Mode(String),
     /// The node became a mixer after the conference was created.
     #[error(
-        "this node is a mixer since {since} and may not own a conference created {created}; choose another node"
+        "this node is a mixer since {since} and may own only conferences created at least {} s later, not one of {created}; wait so long, or choose another node",
+        .margin.as_secs()
     )]
     TooYoung {
         /// Since when this node has its mark.
         since: UnixTime,
+        /// How much older than the conference that must be.
+        margin: Duration,
         /// When the conference was created.
         created: UnixTime,
     },

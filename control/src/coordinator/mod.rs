@@ -7,6 +7,7 @@ mod conference;
 mod error;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use conference::{Conference, RosterEntry, SessionId};
 pub use error::CoordinatorError;
@@ -22,8 +23,9 @@ use sabha_media::leg::LegId;
 pub struct CoordinatorSettings {
     /// This node's own mixer mark: it owns only conferences created later.
     pub node_since: UnixTime,
-    /// How far clocks may differ: the network's margin.
-    pub clock_skew_secs: u64,
+    /// How much older than a conference the mark must be: the network's margin for clocks that
+    /// differ.
+    pub mark_margin: Duration,
     /// Conferences that it carries.
     pub conferences_max: usize,
     /// The most talkers in any mix; hosts may ask for fewer.
@@ -68,10 +70,10 @@ impl Coordinator {
         if list.settings.mode != Mode::Mixer {
             return Err(CoordinatorError::Mode(list.settings.mode.to_string()));
         }
-        let margin = std::time::Duration::from_secs(self.settings.clock_skew_secs);
+        let (since, margin) = (self.settings.node_since, self.settings.mark_margin);
         let created = list.origin.created;
-        if self.settings.node_since > created.after(margin) {
-            return Err(CoordinatorError::TooYoung { since: self.settings.node_since, created });
+        if since.after(margin) > created {
+            return Err(CoordinatorError::TooYoung { since, margin, created });
         }
         let talkers_max = list.settings.talkers_max;
         if talkers_max == 0 || talkers_max > self.settings.talkers_max {

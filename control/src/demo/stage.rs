@@ -161,4 +161,6 @@ mails_per_hour_max = 100000
 [node]
 shards = 1
 key_use_log = true
+# Everything here is of the same minute and the same clock.
+mark_margin_secs = 0
 ";

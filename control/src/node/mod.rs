@@ -50,6 +50,9 @@ pub struct NodeSettings {
     pub real_time: bool,
     /// Legs on each shard.
     pub legs_max: usize,
+    /// How much older than a conference this node's mixer mark must be: the network's margin for
+    /// clocks that differ.
+    pub mark_margin: Duration,
     /// Conferences on the node.
     pub conferences_max: usize,
     /// The most talkers in any mix.
@@ -136,7 +139,7 @@ impl Node {
         let shards = Shards::start(&settings, key_uses.as_ref(), &sender)?;
         let coordinator = Coordinator::new(CoordinatorSettings {
             node_since: mark.node_since,
-            clock_skew_secs: CLOCK_SKEW_SECS,
+            mark_margin: settings.mark_margin,
             conferences_max: settings.conferences_max,
             talkers_max: settings.talkers_max,
         });
@@ -317,9 +320,6 @@ const EVENTS_MAX: usize = 65_536;
 
 /// Uses of a key that a demonstration can log: 12 members for an hour.
 const KEY_USES_MAX: usize = 4_000_000;
-
-/// The network's margin for clocks that differ.
-const CLOCK_SKEW_SECS: u64 = 60;
 
 /// How often rosters are told and expired conferences ended.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(250);

@@ -77,6 +77,7 @@ pub fn node_settings() -> NodeSettings {
             target_max: Duration::from_millis(200),
             quiet: LevelDbov(60),
         },
+        mark_margin: Duration::ZERO,
         real_time: false,
         key_use_log: true,
     }

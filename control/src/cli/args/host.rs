@@ -76,5 +76,7 @@ Examples:
   sabha host --node 5f1c...@192.0.2.7:4600 --user ben@example.org --user eva@example.org
   sabha host --node 5f1c...@node.example.org:4600 --users team.txt --talkers-max 4
 
+While it runs, each line on stdin is an order: mute EMAIL, unmute EMAIL, lock, unlock, end.
+
 Files: the identity is read from $XDG_DATA_HOME/sabha (by default ~/.local/share/sabha); nothing
 is written. `sabha node` prints its ID and address in the form that --node takes.";
