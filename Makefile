@@ -26,6 +26,11 @@ DENY := $(or $(call installed,cargo-deny),$(TOOLS)/deny-$(DENY_VERSION)/bin/carg
 FUZZ := $(or $(call installed,cargo-fuzz),$(TOOLS)/fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz)
 NEXTEST := $(call installed,cargo-nextest)
 
+# Leaves of the tests' output what one wants to read: which program, how many passed, what failed.
+BRIEFLY := 2>&1 | sed -u -E '/^running [0-9]+ tests?$$/d; /^[.i]+( [0-9]+\/[0-9]+)?$$/d; /^$$/d; \
+	/^test result: ok\. 0 passed/d; \
+	s/^test result: ok\. ([0-9]+) passed.* finished in (.*)/             \1 passed in \2/'
+
 ##@ Use
 .PHONY: demo
 demo: cmake ## run a whole network on this machine and report what was heard (in target/demo)
@@ -39,9 +44,10 @@ test: cmake ## run every test
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked --cargo-quiet --no-fail-fast \
 		--status-level slow --final-status-level slow
-	$(CARGO) test --workspace --locked --doc --quiet
+	@$(CARGO) test --workspace --locked --doc -- --quiet $(BRIEFLY)
 else
-	$(CARGO) test --workspace --locked --no-fail-fast --quiet
+	$(CARGO) test --workspace --locked --no-run --quiet
+	@$(CARGO) test --workspace --locked --no-fail-fast -- --quiet $(BRIEFLY)
 endif
 
 .PHONY: lint

@@ -6,7 +6,8 @@ mod support;
 use std::time::Duration;
 
 use sabha_control::coordinator::{
-    Coordinator, CoordinatorError, CoordinatorSettings, Created, RosterEntry, SessionId,
+    Coordinator, CoordinatorError, CoordinatorSettings, Created, Muting, RosterEntry, RosterNews,
+    SessionId,
 };
 use sabha_core::admission::Admission;
 use sabha_core::certificate::PeerCertificate;
@@ -97,11 +98,16 @@ impl Rig {
 
     /// Who is told what, of the one conference that is here.
     fn told(&mut self) -> Option<(Vec<RosterChange>, Vec<u64>)> {
+        let news = self.news()?;
+        Some((news.changes, news.sessions.into_iter().map(|session| session.0).collect()))
+    }
+
+    fn news(&mut self) -> Option<RosterNews> {
         let mut all = self.coordinator.poll_roster();
         assert!(all.len() <= 1);
-        let (id, changes, sessions) = all.pop()?;
+        let (id, news) = all.pop()?;
         assert_eq!(id, self.id());
-        Some((changes, sessions.into_iter().map(|session| session.0).collect()))
+        Some(news)
     }
 
     fn is_muted(&self, name: &str) -> bool {
@@ -256,14 +262,15 @@ fn what_the_host_muted_only_a_host_unmutes() {
     rig.joins("bob", 3, 3);
     let mut mute =
         |peer: &PeerCertificate, user: &UserId, muted| rig.coordinator.mute(peer, id, user, muted);
-    assert_eq!(mute(&alice, &target, true).unwrap(), legs, "both of her legs, and nobody else's");
-    assert_eq!(mute(&alice, &target, false).unwrap(), legs);
+    let muting = |muted| Muting { legs: legs.to_vec(), muted };
+    assert_eq!(mute(&alice, &target, true), Ok(muting(true)), "her legs, and nobody else's");
+    assert_eq!(mute(&alice, &target, false), Ok(muting(false)));
     mute(&host, &target, true).unwrap();
     mute(&alice, &target, true).unwrap();
     let refused = CoordinatorError::MutedByHost(target.clone());
     assert_eq!(mute(&alice, &target, false), Err(refused));
-    mute(&chair, &target, false).unwrap();
-    mute(&alice, &target, false).unwrap();
+    assert_eq!(mute(&chair, &target, false), Ok(muting(true)), "she muted herself too");
+    assert_eq!(mute(&alice, &target, false), Ok(muting(false)));
     let refused = CoordinatorError::NotHost(target.clone());
     assert_eq!(mute(&alice, &user("bob"), true), Err(refused));
     assert!(!rig.is_muted("alice") && !rig.is_muted("bob"));
@@ -273,7 +280,7 @@ fn what_the_host_muted_only_a_host_unmutes() {
 fn mute_holds_for_legs_that_come_later_and_strangers_cannot_set_one() {
     let mut rig = Rig::new();
     let (id, host, stranger) = (rig.id(), rig.host.certificate().clone(), rig.peer("stranger"));
-    assert_eq!(rig.coordinator.mute(&host, id, &user("alice"), true), Ok(Vec::new()));
+    assert_eq!(rig.coordinator.mute(&host, id, &user("alice"), true).unwrap().legs, []);
     rig.joins("alice", 1, 1);
     assert!(rig.is_muted("alice"));
     let refused = CoordinatorError::NotHost(user("stranger"));
@@ -313,12 +320,12 @@ fn roster_is_told_once_and_in_full_to_newcomers() {
     assert_eq!(rig.told(), Some((vec![change("alice", 1, false)], vec![2])));
     // Whoever left is told everything again on coming back.
     rig.joins("alice", 1, 1);
-    let (changes, sessions) = rig.told().unwrap();
-    assert_eq!((changes.len(), sessions), (3, vec![1, 2]));
+    let news = rig.news().unwrap();
+    assert_eq!((news.complete, news.changes.len()), (true, 3));
 }
 
 #[test]
-fn who_left_between_two_tellings_is_told_as_gone_before_who_came() {
+fn who_left_between_two_tellings_is_not_in_the_roster_told_anew() {
     let mut rig = Rig::new();
     let alice = rig.joins("alice", 1, 1);
     rig.joins("bob", 2, 2);
@@ -327,10 +334,11 @@ fn who_left_between_two_tellings_is_told_as_gone_before_who_came() {
     assert_eq!(rig.coordinator.left(alice), None, "a leg leaves once");
     // Her slot, and with it her source, may be another's at once.
     rig.joins("carol", 1, 3);
-    let (changes, sessions) = rig.told().unwrap();
-    assert_eq!(changes[0], change("alice", 1, false));
-    assert!(changes[1..].contains(&change("carol", 1, true)));
-    assert_eq!((changes.len(), sessions), (3, vec![2, 3]));
+    let news = rig.news().unwrap();
+    assert!(news.complete);
+    assert!(news.changes.contains(&change("carol", 1, true)));
+    assert!(news.changes.contains(&change("bob", 2, true)));
+    assert_eq!((news.changes.len(), news.sessions.len()), (2, 2));
 }
 
 #[test]
@@ -343,8 +351,9 @@ fn large_roster_is_told_to_nobody_until_it_is_small_again() {
     let last = rig.joins("alice", 256, 256);
     assert_eq!(rig.told(), None);
     rig.coordinator.left(last).unwrap();
-    let (changes, sessions) = rig.told().unwrap();
-    assert_eq!((changes.len(), sessions.len()), (257, 256), "one went, all others are here");
+    let news = rig.news().unwrap();
+    assert!(news.complete, "whoever went meanwhile is forgotten");
+    assert_eq!((news.changes.len(), news.sessions.len()), (256, 256));
 }
 
 /// How much older than a conference a mixer mark must be.

@@ -79,7 +79,7 @@ async fn told_users(session: &NodeSession, id: ConferenceId, count: usize) -> Ve
     let mut users = Vec::new();
     while users.len() < count {
         let changes = event(session, |event| match event {
-            Event::Roster { conference, changes } => Some((conference, changes)),
+            Event::Roster { conference, changes, .. } => Some((conference, changes)),
             _ => None,
         });
         let (conference, changes) = changes.await;

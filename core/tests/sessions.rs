@@ -63,7 +63,7 @@ async fn cancelled_waits_lose_nothing() {
     let ca = TestCa::new();
     let (session, accepted, _client) = pair(&ca.device("alice"), &ca.mixer("node")).await;
     let changes = vec![RosterChange { user: user("bob"), ssrc: Ssrc(7), joined: true }; 128];
-    let event = Event::Roster { conference: ConferenceId([1; 32]), changes };
+    let event = Event::Roster { conference: ConferenceId([1; 32]), complete: false, changes };
     let sent = event.clone();
     let sender = tokio::spawn(async move {
         for _ in 0..20 {

@@ -27,6 +27,26 @@ pub struct RosterEntry {
     pub session: SessionId,
 }
 
+/// What a request to mute or unmute comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Muting {
+    /// The user's legs.
+    pub legs: Vec<LegId>,
+    /// Whether they are muted now, by whomever.
+    pub muted: bool,
+}
+
+/// What members are to be told of their roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterNews {
+    /// Whether the changes are the whole roster.
+    pub complete: bool,
+    /// Who came or went.
+    pub changes: Vec<RosterChange>,
+    /// Who is to be told.
+    pub sessions: Vec<SessionId>,
+}
+
 /// One conference.
 pub struct Conference {
     list: Verified<PermitList>,
@@ -122,23 +142,25 @@ impl Conference {
         Some(entry)
     }
 
-    /// Mutes or unmutes; what the host muted, only a host unmutes.
+    /// Mutes or unmutes. What the host muted only a host unmutes, and nobody opens a microphone
+    /// that its user muted.
     pub(super) fn set_muted(
         &mut self,
         user: &UserId,
         muted: bool,
         by_host: bool,
-    ) -> Result<Vec<LegId>, CoordinatorError> {
+    ) -> Result<Muting, CoordinatorError> {
         if !muted && !by_host && self.muted_by_host.contains(user) {
             return Err(CoordinatorError::MutedByHost(user.clone()));
         }
         match (muted, by_host) {
             (true, true) => self.muted_by_host.insert(user.clone()),
             (true, false) => self.muted.insert(user.clone()),
-            (false, _) => self.muted_by_host.remove(user) | self.muted.remove(user),
+            (false, true) => self.muted_by_host.remove(user),
+            (false, false) => self.muted.remove(user),
         };
         let legs = self.roster.iter().filter(|(_, entry)| entry.user == *user);
-        Ok(legs.map(|(leg, _)| *leg).collect())
+        Ok(Muting { legs: legs.map(|(leg, _)| *leg).collect(), muted: self.is_muted(user) })
     }
 
     pub(super) fn set_locked(&mut self, locked: bool) {
@@ -147,7 +169,7 @@ impl Conference {
 
     /// Takes the changes since the last call, and who is to be told them. In a conference of more
     /// than `ROSTER_MEMBERS_MAX` nobody is: telling each of each would be quadratic.
-    pub(super) fn poll_roster(&mut self) -> Option<(Vec<RosterChange>, Vec<SessionId>)> {
+    pub(super) fn poll_roster(&mut self) -> Option<RosterNews> {
         if self.changes.is_empty() {
             return None;
         }
@@ -159,20 +181,18 @@ impl Conference {
         let sessions = self.sessions();
         let is_new = sessions.iter().any(|session| !self.told.contains(session));
         self.told = sessions.clone();
-        let changes = if is_new { self.everybody(&changes) } else { changes };
-        Some((changes, sessions.into_iter().collect()))
+        let changes = if is_new { self.everybody() } else { changes };
+        Some(RosterNews { complete: is_new, changes, sessions: sessions.into_iter().collect() })
     }
 
-    /// Returns who left and everybody who is here: a newcomer needs all, and to others it is no
-    /// news but does no harm.
-    fn everybody(&self, changes: &[RosterChange]) -> Vec<RosterChange> {
-        let gone = changes.iter().filter(|change| !change.joined).cloned();
+    /// Returns everybody who is here: a newcomer needs all, and others are told anew.
+    fn everybody(&self) -> Vec<RosterChange> {
         let here = self.roster.values().map(|entry| RosterChange {
             user: entry.user.clone(),
             ssrc: entry.ssrc,
             joined: true,
         });
-        gone.chain(here).collect()
+        here.collect()
     }
 }
 

@@ -9,12 +9,12 @@ mod error;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use conference::{Conference, RosterEntry, SessionId};
+pub use conference::{Conference, Muting, RosterEntry, RosterNews, SessionId};
 pub use error::CoordinatorError;
 
 use sabha_core::admission::{Admission, TicketIssuer};
 use sabha_core::certificate::PeerCertificate;
-use sabha_core::message::{ConferenceId, Epoch, Mode, PermitList, RosterChange, Verified};
+use sabha_core::message::{ConferenceId, Epoch, Mode, PermitList, Verified};
 use sabha_core::{UnixTime, UserId};
 use sabha_media::leg::LegId;
 
@@ -142,7 +142,7 @@ impl Coordinator {
         self.conferences.get_mut(&conference)?.left(leg)
     }
 
-    /// Mutes a user or lets them speak, if `peer` may; returns the legs that this concerns.
+    /// Mutes a user or lets them speak, if `peer` may; returns what that comes to.
     ///
     /// # Errors
     /// `NotHost` if neither host nor a listed user for themselves asks, `Unknown` if the conference is not here.
@@ -152,7 +152,7 @@ impl Coordinator {
         id: ConferenceId,
         user: &UserId,
         muted: bool,
-    ) -> Result<Vec<LegId>, CoordinatorError> {
+    ) -> Result<Muting, CoordinatorError> {
         let conference = self.conference_mut(id)?;
         let is_host = conference.is_host(peer);
         let is_self = peer.user == *user && conference.list().users.contains(user);
@@ -211,14 +211,9 @@ impl Coordinator {
     }
 
     /// Returns the changes of each roster since the last call, with the sessions to be told.
-    pub fn poll_roster(&mut self) -> Vec<(ConferenceId, Vec<RosterChange>, Vec<SessionId>)> {
-        let changed = self.conferences.iter_mut();
-        changed
-            .filter_map(|(id, conference)| {
-                let (changes, sessions) = conference.poll_roster()?;
-                Some((*id, changes, sessions))
-            })
-            .collect()
+    pub fn poll_roster(&mut self) -> Vec<(ConferenceId, RosterNews)> {
+        let conferences = self.conferences.iter_mut();
+        conferences.filter_map(|(id, one)| Some((*id, one.poll_roster()?))).collect()
     }
 
     fn conference_mut(&mut self, id: ConferenceId) -> Result<&mut Conference, CoordinatorError> {

@@ -29,7 +29,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::coordinator::{Conference, Coordinator, CoordinatorSettings, SessionId};
+use crate::coordinator::{Conference, Coordinator, CoordinatorSettings, RosterNews, SessionId};
 use sessions::{NodeSession, serve_session};
 use shards::Shards;
 
@@ -258,10 +258,11 @@ impl Inner {
     /// Tells rosters, and ends conferences whose time is over.
     async fn keep_house(&self) {
         let rosters = self.coordinator().poll_roster();
-        for (conference, changes, sessions) in rosters {
+        for (conference, RosterNews { mut complete, changes, sessions }) in rosters {
             for part in changes.chunks(Event::ROSTER_CHANGES_MAX) {
-                let event = Event::Roster { conference, changes: part.to_vec() };
+                let event = Event::Roster { conference, complete, changes: part.to_vec() };
                 self.notify(sessions.iter().copied(), &event).await;
+                complete = false;
             }
         }
         let expired = self.coordinator().expired(self.clock.now());

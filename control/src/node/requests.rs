@@ -19,23 +19,24 @@ use tokio::sync::oneshot;
 
 use super::sessions::NodeSession;
 use super::{Inner, Place, ShardCommand};
-use crate::coordinator::{Conference, CoordinatorError, Created, RosterEntry};
+use crate::coordinator::{Conference, CoordinatorError, Created, Muting, RosterEntry};
 
 /// Carries out a request and says what came of it.
 pub(crate) async fn answer(
-    inner: &Arc<Inner>,
-    session: &Arc<NodeSession>,
+    inner: Arc<Inner>,
+    session: Arc<NodeSession>,
     request: Request,
 ) -> Answer {
+    let (inner, session) = (&inner, &session);
     let peer = session.session.peer();
     let outcome = match request {
         Request::CreateConference { permit_list } => create(inner, session, &permit_list).await,
         Request::Join(request) => join(inner, session, &request).await,
         Request::Leave { leg } => leave(inner, session, leg).await,
         Request::Mute { conference, user, muted } => {
-            let legs = inner.coordinator().mute(peer, conference, &user, muted);
-            match legs {
-                Ok(legs) => {
+            let muting = inner.coordinator().mute(peer, conference, &user, muted);
+            match muting {
+                Ok(Muting { legs, muted }) => {
                     for leg in legs {
                         inner.shards.order(leg.shard, ShardCommand::SetMuted(leg, muted)).await;
                     }
@@ -143,7 +144,10 @@ async fn join(
         ssrc: grant.send_ssrc,
         session: session.id,
     };
-    session.add_leg(grant.id);
+    if !session.add_leg(grant.id) {
+        inner.remove_leg(grant.id, "its session ended").await;
+        return Err(Refusal::new(RefusalCode::Internal, "the session ended meanwhile"));
+    }
     let is_muted = match enter(inner, &admission, &grant, entry) {
         Ok(is_muted) => is_muted,
         Err(over) => {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sabha_core::message::Event;
+use sabha_core::message::{Answer, Event, RefusalCode};
 use sabha_core::signalling::{IncomingSession, Session};
 use sabha_media::leg::LegId;
 use tokio::sync::mpsc;
@@ -18,7 +18,8 @@ pub(crate) struct NodeSession {
     pub(crate) session: Session,
     /// Legs made on this session so far; the next one's generation is one more.
     generations: AtomicU32,
-    legs: Mutex<Vec<LegId>>,
+    /// `None` once the session is over.
+    legs: Mutex<Option<Vec<LegId>>>,
     events: mpsc::Sender<Event>,
 }
 
@@ -37,7 +38,7 @@ pub(crate) async fn serve_session(inner: Arc<Inner>, id: SessionId, incoming: In
         id,
         session,
         generations: AtomicU32::new(0),
-        legs: Mutex::new(Vec::new()),
+        legs: Mutex::new(Some(Vec::new())),
         events: sender,
     });
     tracing::info!(user = %session.session.peer().user, %caller, "session begins");
@@ -47,8 +48,8 @@ pub(crate) async fn serve_session(inner: Arc<Inner>, id: SessionId, incoming: In
         ended = tell_events(&session, events) => ended,
     };
     inner.sessions.remove(&id);
-    let legs = std::mem::take(&mut *session.legs());
-    for leg in legs {
+    let legs = session.legs().take();
+    for leg in legs.into_iter().flatten() {
         inner.remove_leg(leg, "its session ended").await;
     }
     tracing::info!(user = %session.session.peer().user, %ended, "session over");
@@ -63,7 +64,12 @@ async fn serve_requests(
             Ok(accepted) => accepted,
             Err(error) => return error,
         };
-        let answer = answer(inner, session, request).await;
+        // In a task of its own, so that a session that ends leaves nothing half done.
+        let work = tokio::spawn(answer(inner.clone(), session.clone(), request));
+        let answer = work.await.unwrap_or_else(|failure| {
+            tracing::error!(%failure, "a request failed");
+            Answer::refuse(RefusalCode::Internal, "the node failed inside; try again")
+        });
         if let Err(error) = responder.answer(&answer).await {
             tracing::debug!(%error, "answer not delivered");
         }
@@ -92,16 +98,18 @@ impl NodeSession {
 
     /// Returns whether the session may have another leg.
     pub(crate) fn has_room(&self) -> bool {
-        self.legs().len() < LEGS_MAX
+        self.legs().as_ref().is_some_and(|legs| legs.len() < LEGS_MAX)
     }
 
-    pub(crate) fn add_leg(&self, leg: LegId) {
-        self.legs().push(leg);
+    /// Adds a leg; false if the session is over.
+    pub(crate) fn add_leg(&self, leg: LegId) -> bool {
+        self.legs().as_mut().map(|legs| legs.push(leg)).is_some()
     }
 
     /// Forgets a leg; returns whether it was this session's.
     pub(crate) fn forget_leg(&self, leg: LegId) -> bool {
         let mut legs = self.legs();
+        let Some(legs) = legs.as_mut() else { return false };
         let before = legs.len();
         legs.retain(|known| *known != leg);
         legs.len() < before
@@ -119,7 +127,7 @@ impl NodeSession {
         self.events.capacity() == self.events.max_capacity()
     }
 
-    fn legs(&self) -> MutexGuard<'_, Vec<LegId>> {
+    fn legs(&self) -> MutexGuard<'_, Option<Vec<LegId>>> {
         self.legs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

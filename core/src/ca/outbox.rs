@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use aws_lc_rs::rand;
@@ -81,7 +82,9 @@ impl Outbox for FolderOutbox {
         let mut random = [0; 8];
         rand::fill(&mut random).map_err(|_| io::Error::other("no randomness"))?;
         let (time, random) = (mail.created.as_secs(), HEXLOWER.encode(&random));
-        let path = self.dir.join(format!("{time:012}-{random}{SUFFIX}"));
+        // Mails of one second are in the order in which they were written.
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("{time:012}-{number:010}-{random}{SUFFIX}"));
         let Mail { user, otp, expires, .. } = mail;
         let text = format!(
             "To: {user}\nSubject: Your one-time password for Sabha\n\nOTP: {otp}\n\n\
@@ -90,6 +93,9 @@ impl Outbox for FolderOutbox {
         file::write(&path, text.as_bytes(), Access::OwnerOnly).map_err(io::Error::other)
     }
 }
+
+/// Mails that this process has written.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Ending of a mail's file name; files that are still being written have another.
 const SUFFIX: &str = ".txt";

@@ -16,6 +16,9 @@ pub enum Event {
     Roster {
         /// The conference.
         conference: ConferenceId,
+        /// Whether this begins the roster anew: forget who was known before it.
+        #[serde(default)]
+        complete: bool,
         /// At most `Event::ROSTER_CHANGES_MAX`, in order.
         #[serde(deserialize_with = "limit::list::<{ Event::ROSTER_CHANGES_MAX }, _, _>")]
         changes: Vec<RosterChange>,

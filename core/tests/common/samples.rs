@@ -99,7 +99,7 @@ pub fn events() -> Vec<Event> {
     let user = user("alice");
     let changes = vec![RosterChange { user: user.clone(), ssrc: Ssrc(9), joined: true }; 128];
     vec![
-        Event::Roster { conference: CONFERENCE, changes },
+        Event::Roster { conference: CONFERENCE, complete: true, changes },
         Event::Muted { conference: CONFERENCE, user, muted: false },
         Event::Ended { conference: CONFERENCE, reason: "the host left".into() },
     ]
