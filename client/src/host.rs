@@ -264,10 +264,8 @@ fn permit_list(
 ) -> Result<PermitList, NoRandomness> {
     let mut users = settings.users.clone();
     users.insert(identity.user().clone());
-    let days = now.as_secs() / SECS_PER_DAY;
-    let date = u32::try_from(days).unwrap_or(u32::MAX);
     Ok(PermitList {
-        origin: ConferenceOrigin::new(now, identity.node(), date, 1)?,
+        origin: ConferenceOrigin::new(now, identity.node(), now.date(), 1)?,
         issued: now,
         expires: now.after(settings.lasts),
         users,
@@ -294,5 +292,3 @@ fn advertised(settings: &HostSettings, endpoint: &SignallingEndpoint) -> Vec<Soc
     };
     settings.advertise.iter().map(with_port).collect()
 }
-
-const SECS_PER_DAY: u64 = 24 * 3600;

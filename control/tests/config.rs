@@ -24,7 +24,7 @@ impl Case {
     fn without_file() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let sources = Sources { working_dir: dir.path().to_owned(), ..Sources::default() };
-        Self { dir, sources }.variable("HOME", "/home/ann")
+        Self { dir, sources }.variable("HOME", "/users/ann")
     }
 
     fn variable(mut self, name: &str, value: &str) -> Self {
@@ -57,8 +57,8 @@ impl Case {
 fn defaults_need_no_file() {
     let config = Case::without_file().config();
     assert_eq!(config.log.format, LogFormat::Text);
-    assert_eq!(config.identity.dir, PathBuf::from("/home/ann/.local/share/sabha"));
-    assert_eq!(config.ca.dir, PathBuf::from("/home/ann/.local/share/sabha-ca"));
+    assert_eq!(config.identity.dir, PathBuf::from("/users/ann/.local/share/sabha"));
+    assert_eq!(config.ca.dir, PathBuf::from("/users/ann/.local/share/sabha-ca"));
     assert_eq!(config.ca.listen.to_string(), "127.0.0.1:4700");
     assert_eq!(config.ca.settings, sabha_core::ca::AuthoritySettings::default());
     assert_eq!(config.node.listen.to_string(), "[::]:4600");
@@ -75,7 +75,7 @@ fn folders_follow_xdg_and_services_without_home_get_var_lib() {
     let xdg = Case::without_file().variable("XDG_DATA_HOME", "/data").config();
     assert_eq!(xdg.identity.dir, PathBuf::from("/data/sabha"));
     let relative = Case::without_file().variable("XDG_DATA_HOME", "data").config();
-    assert_eq!(relative.identity.dir, PathBuf::from("/home/ann/.local/share/sabha"));
+    assert_eq!(relative.identity.dir, PathBuf::from("/users/ann/.local/share/sabha"));
     let mut homeless = Case::without_file();
     homeless.sources.variables.clear();
     assert_eq!(homeless.config().ca.dir, PathBuf::from("/var/lib/sabha-ca"));

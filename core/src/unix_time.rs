@@ -47,6 +47,13 @@ impl UnixTime {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
+    /// Returns the day as a number: 20260131.
+    #[must_use]
+    pub fn date(self) -> u32 {
+        let (year, month, day) = civil(self.0 / SECS_PER_DAY);
+        u32::try_from(year * 10_000 + month * 100 + day).expect("clamped to the year 9999")
+    }
+
     /// Returns the time for SQLite, whose integers are signed.
     pub(crate) fn as_i64(self) -> i64 {
         i64::try_from(self.0).expect("clamped to the year 9999")
@@ -154,5 +161,6 @@ mod tests {
         assert_eq!(shown(951_782_400), "2000-02-29 00:00 UTC");
         assert_eq!(shown(1_767_225_599), "2025-12-31 23:59 UTC");
         assert_eq!(shown(u64::MAX), "9999-12-31 23:59 UTC");
+        assert_eq!(UnixTime::from_secs(951_782_400).date(), 20_000_229);
     }
 }

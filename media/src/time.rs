@@ -1,7 +1,7 @@
 //! The instant that every engine is told.
 //!
 //! Pure crates read no clock: whoever drives them passes `now`. The type is our own, so that a
-//! simulation can start at a fixed instant and no pure crate can reach `std::time::Instant::now`.
+//! simulation can start at a fixed instant and no pure crate can reach the clock of std.
 
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use sabha_media::codec::{Codec, Encoder, FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
+use dasp_slice::{add_in_place, add_in_place_with_amp_per_channel};
+
+use sabha_media::codec::{Codec, Encoder, FRAME_SAMPLES, SAMPLE_RATE_HZ};
 use sabha_media::engine::LegKey;
 use sabha_media::extension::LevelDbov;
 use sabha_media::leg::{LegRole, Ssrc};
@@ -247,14 +249,14 @@ impl<C: Codec> Output<C> {
         mixes.clear();
         let mut sum = SILENCE;
         for (talker, _) in around.talkers.iter().zip(sounding).filter(|(_, sounds)| **sounds) {
-            add_scaled(&mut sum, &talker.frame, 1.0);
+            add_in_place(&mut sum, &talker.frame);
         }
         mixes.push(sum);
         for personal in &self.personals {
             let mut mix = sum;
             if let Some(own) = personal.own {
                 let less = around.settings.self_share - 1.0;
-                add_scaled(&mut mix, &around.talkers[own].frame, less);
+                add_in_place_with_amp_per_channel(&mut mix, &around.talkers[own].frame, less);
             }
             mixes.push(mix);
         }
@@ -353,12 +355,6 @@ impl Sources {
             count += 1;
         }
         outbox.store(&ssrcs[..count], &levels[..count], payload)
-    }
-}
-
-fn add_scaled(sum: &mut Frame, frame: &Frame, scale: f32) {
-    for (sum, sample) in sum.iter_mut().zip(frame) {
-        *sum += sample * scale;
     }
 }
 

@@ -59,6 +59,7 @@ impl Uplink {
         mut log: Option<&mut TimingLog>,
         transmit: &mut impl Transmit,
     ) {
+        self.pass_over(now);
         while self.next <= now {
             self.finished |= !self.source.fill(&mut self.frame);
             let encoded = self.encoder.encode(&self.frame, &mut self.payload);
@@ -95,6 +96,18 @@ impl Uplink {
         self.finished
     }
 
+    /// After a stall, as of a machine that slept, leaves out what nobody could hear in time. The
+    /// timestamp jumps as after a pause.
+    fn pass_over(&mut self, now: Instant) {
+        let behind = now.saturating_since(self.next).as_nanos() / self.interval.as_nanos().max(1);
+        if behind <= BACKLOG_MAX {
+            return;
+        }
+        let frames = u32::try_from(behind).unwrap_or(u32::MAX);
+        self.next += self.interval * frames;
+        self.position += u64::from(frames) * FRAME_SAMPLES as u64;
+    }
+
     fn write(&self, payload_length: usize, sender: &mut SrtpSender, slot: &mut [u8]) -> usize {
         let header = RtpHeader {
             marker: self.packets == 0,
@@ -121,6 +134,9 @@ pub(super) fn interval(ppm: i32) -> Duration {
     let nanos = 20_000_000_i64 - i64::from(ppm) * 20;
     Duration::from_nanos(nanos.max(1).cast_unsigned())
 }
+
+/// Frames that are made up for after a stall: what a listener's buffer holds.
+const BACKLOG_MAX: u128 = 20;
 
 /// Louder frames are announced as voice (the V bit of RFC 6464).
 const VOICE_DBOV: u8 = 50;

@@ -59,7 +59,10 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
     let key = driver.add(socket, media).map_err(|error| error.reason)?;
     tracing::info!(conference = %session.conference(), leg = %answer.leg, "joined");
 
-    let progress = Progress::bar("talking and listening", lasts.unwrap_or_default().as_secs());
+    let progress = match lasts {
+        Some(lasts) => Progress::bar("talking and listening", lasts.as_secs()),
+        None => Progress::spinner("talking and listening"),
+    };
     let ended = tokio::select! {
         () = shutdown.requested() => Ok("you ended it".to_owned()),
         () = wait(lasts, &progress) => Ok("all is said".to_owned()),

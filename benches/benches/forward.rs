@@ -1,7 +1,8 @@
-//! What a datagram costs the driver's thread. Not run by default: it measures, it proves nothing.
+//! What a datagram costs the driver's thread, the kernel's part included.
 //!
-//! `cargo nextest run --release -p sabha-transport --run-ignored only --no-capture cost`
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail like the test")]
+//! Processor time of one thread over real sockets, which criterion cannot measure: it prints its
+//! own lines.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that fails should stop")]
 #![allow(unsafe_code, reason = "the processor time of a thread has no safe interface in std")]
 
 use std::net::{SocketAddr, UdpSocket};
@@ -100,9 +101,7 @@ fn measure(sinks: usize) {
     );
 }
 
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_a_forwarded_datagram() {
+fn main() {
     for sinks in [1, 10, 50] {
         measure(sinks);
     }
