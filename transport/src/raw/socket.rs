@@ -134,11 +134,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_families_bind_to_one_port() {
-        let v6 = MediaSocket::bind("[::]:0".parse().unwrap()).unwrap();
+    fn unspecified_ipv6_address_serves_both_families() {
+        let both = MediaSocket::bind("[::]:0".parse().unwrap()).unwrap();
+        let port = both.local_addr().unwrap().port();
+        let v4 = MediaSocket::bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap_err();
+        assert_eq!(v4.source.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn specific_ipv6_address_leaves_ipv4_to_others() {
+        let v6 = MediaSocket::bind("[::1]:0".parse().unwrap()).unwrap();
         let port = v6.local_addr().unwrap().port();
-        let v4 = MediaSocket::bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
-        assert_eq!(v4.local_addr().unwrap().port(), port);
+        MediaSocket::bind(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
     }
 
     #[test]
