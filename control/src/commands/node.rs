@@ -1,5 +1,6 @@
 //! `sabha node`: carries conferences until it is told to end.
 
+use std::net::SocketAddr;
 use std::num::NonZero;
 
 use sabha_core::{Clock, Identity};
@@ -12,7 +13,8 @@ use crate::{
     node::{Node, NodeReport, NodeSettings},
 };
 
-/// Serves until SIGTERM or SIGINT; prints `node ID@ADDR` and `media ADDR` when it is ready.
+/// Serves until SIGTERM or SIGINT; prints `media ADDR` for each shard, and then
+/// `node ID@ADDR`, as `sabha host` takes it, when it is ready.
 ///
 /// # Errors
 /// `Failure` if identity or addresses cannot be used, or the report not be written.
@@ -25,7 +27,11 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     let node = Node::start(settings(&config.node), identity, clock)?;
     let address = node.local_addr()?;
     let media: String = node.media_addresses().iter().map(|at| format!("media {at}\n")).collect();
-    output::print(&format!("{media}node {id}@{address}\n"))?;
+    let callable = match config.node.advertise.first() {
+        Some(ip) if address.ip().is_unspecified() => SocketAddr::new(*ip, address.port()),
+        _ => address,
+    };
+    output::print(&format!("{media}node {id}@{callable}\n"))?;
     tracing::info!(%address, shards = node.media_addresses().len(), "node serves");
     let report = node.run(shutdown.requested()).await;
     tracing::info!(
