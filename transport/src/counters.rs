@@ -72,6 +72,8 @@ counters! {
     send_waits,
     /// Calls of `handle_timeout`.
     timeouts,
+    /// Nanoseconds in which the thread was not waiting; wall time, see `Load::busy`.
+    busy_nanos,
     /// Returns from the wait for sockets, deadlines and commands.
     wakeups,
     /// Commands handed to endpoints.
@@ -127,7 +129,8 @@ impl Counter {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    fn value(&self) -> u64 {
+    /// Returns the number.
+    pub(crate) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -3,6 +3,8 @@
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
 
+use crate::load::Load;
+
 /// One socket's owner on a driver's thread: a node's shard, or a member's media engine.
 ///
 /// Pure: it is told the time, and reaches the network only through `transmit`. `now` may repeat
@@ -40,4 +42,7 @@ pub trait Endpoint: Send {
     /// Called after a timeout, a command or a run of datagrams, and only if the kernel took at
     /// least one datagram of it; `now` is read after the system call.
     fn handle_sent(&mut self, now: Instant);
+
+    /// Learns how busy its thread is, about every `LOAD_INTERVAL`; most endpoints do not care.
+    fn handle_load(&mut self, _now: Instant, _load: &Load) {}
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::raw::socket::MediaSocket;
+#[cfg(feature = "glommio")]
+use crate::raw::uring::UringRefusal;
 
 /// A media socket could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,14 @@ pub enum StartError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// io_uring is refused here, and with it glommio.
+    #[cfg(feature = "glommio")]
+    #[error("glommio cannot run here: {0}")]
+    IoUring(#[source] UringRefusal),
+    /// glommio did not start, for a reason of its own.
+    #[cfg(feature = "glommio")]
+    #[error("glommio does not start: {0}; take the driver \"poll\"")]
+    Glommio(String),
 }
 
 /// A request did not reach the driver's thread.

@@ -49,6 +49,11 @@ impl<E: Endpoint> EndpointTable<E> {
         self.at(key.index).filter(|slot| slot.key == key)
     }
 
+    /// Returns the number of places: every endpoint's index is below it.
+    pub(crate) fn places(&self) -> u32 {
+        u32::try_from(self.slots.len()).expect("indices are u32")
+    }
+
     /// Returns the endpoint at an index.
     pub(crate) fn at(&mut self, index: u32) -> Option<&mut Slot<E>> {
         self.slots.get_mut(index as usize)?.as_mut()

@@ -1,27 +1,31 @@
-//! A driver's thread on epoll: what it does in which order, and how much of it at most.
+//! A driver's thread: what it does in which order, and how much of it at most.
 //!
+//! Its back end waits, between `prepare` and `resume`; all else is the same for every back end.
 //! Fair by bounds: a flood on one socket delays neither deadlines nor the other sockets by more
 //! than a few hundred datagrams.
 
-use std::io;
+mod receive;
+
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use sabha_media::time::Instant;
 
-use crate::clock::{Clock, ClockReading};
+use crate::appetite::Appetite;
+use crate::clock::Clock;
 use crate::deadlines::Deadlines;
 use crate::endpoint::Endpoint;
 use crate::handle::{Message, Shared};
-use crate::intake;
 use crate::key::EndpointKey;
+use crate::load::LoadMeter;
 use crate::outgoing::{Outgoing, Sender};
 use crate::raw::poller::Events;
-use crate::raw::receive::{MESSAGES_MAX, ReceiveSlab};
-use crate::table::{EndpointTable, Slot};
+use crate::raw::receive::ReceiveSlab;
+use crate::table::EndpointTable;
+use crate::wait::Wait;
 
-/// The thread's state. A turn: messages, due timeouts, wait, receive.
+/// The thread's state. A turn: messages, due timeouts, the load, the wait, receive.
 pub(crate) struct Turns<E: Endpoint> {
     shared: Arc<Shared>,
     messages: Receiver<Message<E>>,
@@ -29,12 +33,23 @@ pub(crate) struct Turns<E: Endpoint> {
     table: EndpointTable<E>,
     deadlines: Deadlines,
     slab: ReceiveSlab,
+    appetite: Appetite,
     sender: Sender,
+    meter: LoadMeter,
+    gather: Duration,
+    /// Whether the next wait may begin with a pause: there was something to read, and nothing is
+    /// left of it.
+    may_gather: bool,
 }
 
 impl<E: Endpoint> Turns<E> {
     /// Makes the state of a thread without endpoints.
-    pub(crate) fn new(shared: Arc<Shared>, messages: Receiver<Message<E>>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        messages: Receiver<Message<E>>,
+        clock: Clock,
+        gather: Duration,
+    ) -> Self {
         Self {
             shared,
             messages,
@@ -42,35 +57,49 @@ impl<E: Endpoint> Turns<E> {
             table: EndpointTable::new(),
             deadlines: Deadlines::default(),
             slab: ReceiveSlab::new(),
+            appetite: Appetite::new(),
             sender: Sender::new(),
+            meter: LoadMeter::new(clock.now()),
+            gather,
+            may_gather: false,
         }
     }
 
-    /// Turns until it is told to stop; returns all endpoints.
-    pub(crate) fn run(mut self) -> Vec<(EndpointKey, E)> {
-        let mut events = Events::new();
-        while !self.shared.is_stopping() {
-            self.sender.begin_turn();
-            let has_backlog = self.handle_messages() == MESSAGES_PER_TURN;
-            self.fire_due();
-            let timeout = if has_backlog { Some(Duration::ZERO) } else { self.time_left() };
-            if let Err(error) = self.shared.poller.wait(&mut events, timeout) {
-                tracing::error!(%error, "epoll failed, the media thread ends");
-                break;
-            }
-            self.shared.counters.wakeups.add(1);
-            for index in 0..events.len() {
-                match events.token(index) {
-                    WAKE => self.shared.waker.clear(),
-                    token => self.receive(EndpointKey::from_token(token)),
-                }
+    /// Says whether the thread is to end; then `finish` is to be called.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.is_stopping()
+    }
+
+    /// Does all that can be done without the network; returns the wait that is to follow.
+    pub(crate) fn prepare(&mut self) -> Wait {
+        self.sender.begin_turn();
+        let has_backlog = self.handle_messages() == MESSAGES_PER_TURN;
+        self.fire_due();
+        self.tell_load();
+        let until = if has_backlog { Some(Instant::ZERO) } else { self.next_due() };
+        let now = self.clock.now();
+        self.count_busy(now);
+        let timeout = until.map(|until| until.saturating_since(now));
+        let pause = if self.may_gather { self.gather } else { Duration::ZERO };
+        Wait::new(until, timeout, pause)
+    }
+
+    /// Reads the sockets that the wait found ready.
+    pub(crate) fn resume(&mut self, wait: Wait, events: &Events) {
+        self.meter.end_wait(self.clock.now(), wait.until());
+        self.shared.counters.wakeups.add(1);
+        self.may_gather = events.len() > 0 && !events.is_full();
+        let is_crowd = events.len() >= CROWD_MIN;
+        for index in 0..events.len() {
+            match events.token(index) {
+                WAKE => self.shared.waker.clear(),
+                token => self.receive(EndpointKey::from_token(token), is_crowd),
             }
         }
-        self.finish()
     }
 
     /// Handles what was queued before the end, and gives all endpoints back.
-    fn finish(mut self) -> Vec<(EndpointKey, E)> {
+    pub(crate) fn finish(mut self) -> Vec<(EndpointKey, E)> {
         for _ in 0..self.shared.commands_max {
             let Ok(message) = self.messages.try_recv() else { break };
             self.handle_message(message);
@@ -78,9 +107,35 @@ impl<E: Endpoint> Turns<E> {
         self.table.drain()
     }
 
-    fn time_left(&self) -> Option<Duration> {
-        let (deadline, _) = self.deadlines.next()?;
-        Some(deadline.saturating_since(self.clock.now()))
+    /// Returns when there is something to do at the latest.
+    fn next_due(&self) -> Option<Instant> {
+        if self.table.places() == 0 {
+            return None;
+        }
+        let load_due = self.meter.due();
+        Some(self.deadlines.next().map_or(load_due, |(deadline, _)| deadline.min(load_due)))
+    }
+
+    fn count_busy(&mut self, now: Instant) {
+        let busy = self.meter.count_busy(now).as_nanos();
+        self.shared.counters.busy_nanos.add(u64::try_from(busy).unwrap_or(u64::MAX));
+    }
+
+    /// Tells all endpoints how busy the thread is, if it is time to.
+    fn tell_load(&mut self) {
+        let now = self.clock.now();
+        if now < self.meter.due() {
+            return;
+        }
+        self.count_busy(now);
+        let counters = &self.shared.counters;
+        let load =
+            self.meter.take(now, counters.datagrams_in.value(), counters.datagrams_out.value());
+        for index in 0..self.table.places() {
+            let Some(slot) = self.table.at(index) else { continue };
+            slot.parts.1.handle_load(now, &load);
+            self.arm(index, Instant::ZERO);
+        }
     }
 
     fn handle_messages(&mut self) -> usize {
@@ -131,78 +186,10 @@ impl<E: Endpoint> Turns<E> {
         {
             let now = self.clock.now();
             self.shared.counters.timeouts.add(1);
-            self.shared.counters.lateness.record(now.saturating_since(deadline));
+            let late = now.saturating_since(deadline);
+            self.shared.counters.lateness.record(late);
+            self.meter.record_late(late);
             self.call(index, again, |endpoint, outgoing| endpoint.handle_timeout(now, outgoing));
-        }
-    }
-
-    /// Reads a ready socket, at most `BATCHES_PER_TURN` batches.
-    fn receive(&mut self, key: EndpointKey) {
-        for _ in 0..BATCHES_PER_TURN {
-            // A key that is not in the table yet: its addition is still in the queue.
-            let Some(slot) = self.table.slot(key) else { return };
-            self.shared.counters.syscalls_in.add(1);
-            match self.slab.receive(&slot.parts.0) {
-                Ok(count) => {
-                    self.handle_batch(key.index, count);
-                    self.fire_due();
-                    if count < MESSAGES_MAX {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => self.count_receive_error(&error),
-            }
-        }
-    }
-
-    /// Hands a batch to its endpoint; looks at deadlines in between if that is much work.
-    fn handle_batch(&mut self, index: u32, count: usize) {
-        let mut reading = self.clock.reading();
-        for place in 0..count {
-            let mut next = Some(0);
-            while let Some(first) = next {
-                next = self.hand_over(index, place, first, reading);
-                if self.sender.take_share_done() {
-                    self.settle_and_fire(index);
-                    // Timeouts may have seen a later `now`, and time never runs back.
-                    reading = self.clock.reading();
-                }
-            }
-        }
-        self.settle(index, Instant::ZERO);
-    }
-
-    fn hand_over(
-        &mut self,
-        index: u32,
-        place: usize,
-        first: usize,
-        reading: ClockReading,
-    ) -> Option<usize> {
-        let Slot { parts, overflows_seen, .. } = self.table.at(index)?;
-        let (socket, endpoint) = &mut **parts;
-        let message = self.slab.message(place);
-        let mut outgoing = self.sender.outgoing(socket, &self.shared.counters);
-        intake::count_overflows(&message, overflows_seen, &self.shared.counters);
-        intake::hand_over(message, first, reading, endpoint, &mut outgoing)
-    }
-
-    /// Calls the endpoints that are due, if any; what is written so far goes first.
-    fn settle_and_fire(&mut self, index: u32) {
-        if self.deadlines.next().is_some_and(|(deadline, _)| deadline <= self.clock.now()) {
-            self.settle(index, Instant::ZERO);
-            self.fire_due();
-        }
-    }
-
-    fn count_receive_error(&self, error: &io::Error) {
-        let counters = &self.shared.counters;
-        match error.raw_os_error() {
-            Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH) => {
-                counters.icmp_errors.add(1);
-            }
-            _ => counters.receive_errors.add(1),
         }
     }
 
@@ -241,10 +228,10 @@ impl<E: Endpoint> Turns<E> {
 /// The waker's token: no endpoint has this index, see `KeyAllocator`.
 pub(crate) const WAKE: u64 = u64::MAX;
 
+/// Ready sockets from which on it pays to ask each for no more than it is likely to hold; among
+/// fewer, the futile attempts cost nothing that matters.
+const CROWD_MIN: usize = 8;
+
 /// Queued messages handled in a turn: chosen so that a full queue takes a few turns, each of which
 /// looks at deadlines.
 const MESSAGES_PER_TURN: usize = 64;
-
-/// Receive batches for a socket in a turn: chosen because a busy socket then still fills its
-/// batches, and a flooded one yields after 128 messages.
-const BATCHES_PER_TURN: usize = 4;

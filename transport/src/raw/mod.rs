@@ -8,10 +8,14 @@
 pub(crate) mod address;
 pub(crate) mod limit;
 pub(crate) mod poller;
+#[cfg(feature = "glommio")]
+pub(crate) mod readiness;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod socket;
 pub(crate) mod thread;
+#[cfg(feature = "glommio")]
+pub(crate) mod uring;
 pub(crate) mod waker;
 
 use std::io;

@@ -71,6 +71,12 @@ impl Poller {
         Ok(())
     }
 
+    /// Returns epoll's own descriptor, readable when something is ready; lives as long as `self`.
+    #[cfg(feature = "glommio")]
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+
     fn pwait2(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         let timeout = timeout.map(timespec);
         let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
@@ -130,6 +136,11 @@ impl Events {
     /// Returns the number of ready descriptors, at most `EVENTS_MAX`.
     pub(crate) fn len(&self) -> usize {
         self.count
+    }
+
+    /// Says whether there may be more than were reported.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count == self.list.len()
     }
 
     /// Returns the token of the ready descriptor at `index`.

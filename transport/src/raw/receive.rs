@@ -51,17 +51,21 @@ impl ReceiveSlab {
         }
     }
 
-    /// Reads up to `MESSAGES_MAX` messages without waiting; returns how many.
+    /// Reads up to `count_max` messages without waiting; returns how many.
+    ///
+    /// At least one and at most `MESSAGES_MAX`. Few of them spare the kernel an attempt to read a
+    /// message that is not there.
     ///
     /// # Errors
     /// The kernel's answer: `WouldBlock` if there are none, `ConnectionRefused` and its like if
     /// an ICMP error was pending.
-    pub(crate) fn receive(&mut self, socket: &MediaSocket) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: &MediaSocket, count_max: usize) -> io::Result<usize> {
         self.count = 0;
-        self.point_headers();
-        let vlen = libc::c_uint::try_from(MESSAGES_MAX).expect("a small number");
-        // SAFETY: `point_headers` has just pointed all headers at memory that `self` owns, that
-        // does not overlap, and that nothing else refers to during the call.
+        let count_max = count_max.clamp(1, MESSAGES_MAX);
+        self.point_headers(count_max);
+        let vlen = libc::c_uint::try_from(count_max).expect("a small number");
+        // SAFETY: `point_headers` has just pointed the first `count_max` headers at memory that
+        // `self` owns, that does not overlap, and that nothing else refers to during the call.
         let count = check(unsafe {
             libc::recvmmsg(
                 socket.raw_fd(),
@@ -91,17 +95,17 @@ impl ReceiveSlab {
         }
     }
 
-    /// Points every header at its slot; the kernel overwrites lengths, so before each call.
-    fn point_headers(&mut self) {
+    /// Points the first headers at their slots; the kernel overwrites lengths, so before each call.
+    fn point_headers(&mut self, count: usize) {
         let slots = self.slab.chunks_exact_mut(MESSAGE_STRIDE);
-        for (index, slot) in slots.enumerate() {
+        for (index, slot) in slots.take(count).enumerate() {
             let iovec = &mut self.iovecs[index];
+            self.names[index].clear();
             iovec.iov_base = slot.as_mut_ptr().cast();
             iovec.iov_len = MESSAGE_SIZE_MAX;
-            self.names[index] = RawAddr::empty();
             let header = &mut self.headers[index].msg_hdr;
             header.msg_name = self.names[index].as_mut_ptr().cast();
-            header.msg_namelen = socklen_of::<libc::sockaddr_storage>();
+            header.msg_namelen = socklen_of::<RawAddr>();
             header.msg_iov = &raw mut *iovec;
             header.msg_iovlen = 1;
             header.msg_control = self.controls[index].0.as_mut_ptr().cast();

@@ -1,5 +1,4 @@
 //! An endpoint that tells the test what happens to it, and does what the test orders.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
@@ -8,8 +7,10 @@ use std::time::Duration;
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
 use sabha_transport::{
-    Clock, Driver, DriverConfig, DriverHandle, Endpoint, MediaSocket, PollDriver,
+    Clock, DriverConfig, DriverHandle, Endpoint, Load, MediaSocket, start_driver,
 };
+
+use crate::KIND;
 
 /// How long a test waits for what must happen: generous, as the machine is shared.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,6 +21,7 @@ pub enum Event {
     Noted(u64),
     Timeout { now: Instant, deadline: Instant },
     Sent(Instant),
+    Load(Load),
 }
 
 pub enum Order {
@@ -36,6 +38,8 @@ pub enum Order {
 pub struct Probe {
     pub events: Sender<Event>,
     pub is_echo: bool,
+    /// Report the load too.
+    pub is_told_load: bool,
     pub deadline: Option<Instant>,
     /// Set the next deadline this long after each timeout.
     pub interval: Option<Duration>,
@@ -45,7 +49,14 @@ pub struct Probe {
 impl Probe {
     pub fn new() -> (Self, Receiver<Event>) {
         let (events, seen) = mpsc::channel();
-        let probe = Self { events, is_echo: false, deadline: None, interval: None, datagrams: 0 };
+        let probe = Self {
+            events,
+            is_echo: false,
+            is_told_load: false,
+            deadline: None,
+            interval: None,
+            datagrams: 0,
+        };
         (probe, seen)
     }
 
@@ -104,10 +115,17 @@ impl Endpoint for Probe {
     fn handle_sent(&mut self, now: Instant) {
         self.tell(Event::Sent(now));
     }
+
+    fn handle_load(&mut self, _now: Instant, load: &Load) {
+        if self.is_told_load {
+            self.tell(Event::Load(*load));
+        }
+    }
 }
 
+/// Starts the back end that this binary tests; on one that is refused here, `poll` stands in.
 pub fn start(config: DriverConfig) -> DriverHandle<Probe> {
-    PollDriver::start(config, Clock::process()).unwrap()
+    start_driver(KIND, config, Clock::process()).unwrap().0
 }
 
 pub fn bind(addr: &str) -> (MediaSocket, SocketAddr) {

@@ -1,12 +1,9 @@
 //! Timeouts come on time, and nobody keeps them from coming.
-#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
-
-mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Event, Order, Probe, bind, client, start, wait_for};
+use crate::common::{Event, Order, Probe, bind, client, start, wait_for};
 use sabha_media::time::Instant;
 use sabha_transport::{Clock, DriverConfig};
 

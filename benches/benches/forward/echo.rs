@@ -1,16 +1,13 @@
-//! What a datagram costs the driver's thread, the kernel's part included.
-//!
-//! Processor time of one thread over real sockets, which criterion cannot measure: it prints its
-//! own lines.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that fails should stop")]
-#![allow(unsafe_code, reason = "the processor time of a thread has no safe interface in std")]
+//! Each datagram that comes is sent to a few sockets.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
-use sabha_transport::{Clock, Driver, DriverConfig, Endpoint, MediaSocket, PollDriver};
+use sabha_transport::{Clock, DriverConfig, DriverKind, Endpoint, MediaSocket, start_driver};
+
+use crate::{CORE, thread_cpu};
 
 /// Forwards each datagram to each sink, ticks every 20 ms, and notes its thread's processor time.
 struct Forward {
@@ -19,13 +16,6 @@ struct Forward {
     cpu_at_start: Duration,
     cpu: Duration,
     next_tick: Instant,
-}
-
-fn thread_cpu() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a live timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }
 
 impl Endpoint for Forward {
@@ -62,7 +52,8 @@ impl Endpoint for Forward {
 
 const WARM_UP: u64 = 2_000;
 
-fn measure(sinks: usize) {
+/// Runs one measurement and prints a line.
+pub fn measure(kind: DriverKind, sinks: usize) {
     let sockets: Vec<_> = (0..sinks).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let clock = Clock::process();
     let forward = Forward {
@@ -72,8 +63,9 @@ fn measure(sinks: usize) {
         cpu: Duration::ZERO,
         next_tick: clock.now(),
     };
-    let config = DriverConfig { core: Some(1), ..DriverConfig::default() };
-    let driver = PollDriver::start(config, clock).unwrap();
+    let config =
+        DriverConfig { core: Some(CORE), gather: Duration::ZERO, ..DriverConfig::default() };
+    let (driver, name) = start_driver(kind, config, clock).unwrap();
     let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let to = socket.local_addr().unwrap();
     driver.add(socket, forward).unwrap();
@@ -91,7 +83,7 @@ fn measure(sinks: usize) {
     let counters = sender.counters();
     let sent = (forward.datagrams - WARM_UP) as f64 * sinks as f64;
     println!(
-        "{sinks} sinks: {:.2} µs for each datagram sent; {} sent in {} calls; \
+        "echo, {name}, {sinks} sinks: {:.2} µs for each datagram sent; {} sent in {} calls; \
          lateness p99 {:?}, max {:?}",
         (forward.cpu - forward.cpu_at_start).as_secs_f64() * 1e6 / sent,
         counters.datagrams_out,
@@ -99,10 +91,4 @@ fn measure(sinks: usize) {
         counters.lateness.quantile(0.99),
         counters.lateness.max,
     );
-}
-
-fn main() {
-    for sinks in [1, 10, 50] {
-        measure(sinks);
-    }
 }

@@ -1,12 +1,9 @@
 //! Datagrams go in and out over loopback.
-#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
-
-mod common;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use common::{Event, Order, PATIENCE, Probe, bind, client, start, wait_for};
+use crate::common::{Event, Order, PATIENCE, Probe, bind, client, start, wait_for};
 use sabha_media::transmit::DATAGRAM_SIZE_MAX;
 use sabha_transport::{Clock, DriverConfig, raise_descriptor_limit};
 

@@ -1,11 +1,8 @@
 //! Talking to a driver's thread: order, limits, endpoints that come and go.
-#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
-
-mod common;
 
 use std::sync::mpsc;
 
-use common::{Event, Order, PATIENCE, Probe, bind, client, start, wait_for};
+use crate::common::{Event, Order, PATIENCE, Probe, bind, client, start, wait_for};
 use sabha_transport::{DriverConfig, DriverError, DriverHandle, EndpointKey, MediaSocket};
 
 fn add(driver: &DriverHandle<Probe>, probe: Probe) -> EndpointKey {

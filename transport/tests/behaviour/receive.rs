@@ -1,13 +1,9 @@
 //! What the kernel coalesces is split; what does not fit is dropped and counted.
-#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
-#![allow(unsafe_code, reason = "UDP_SEGMENT has no safe interface in std")]
-
-mod common;
 
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
-use common::{Event, Probe, bind, client, start, wait_for};
+use crate::common::{Event, Probe, bind, client, start, wait_for};
 use sabha_media::transmit::DATAGRAM_SIZE_MAX;
 use sabha_transport::DriverConfig;
 

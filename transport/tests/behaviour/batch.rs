@@ -1,0 +1,40 @@
+//! A socket without a driver sends a batch with one call.
+
+use std::net::SocketAddr;
+
+use crate::common::{bind, client};
+use sabha_transport::BATCH_MAX;
+
+#[test]
+fn batch_reaches_each_target_in_order() {
+    let (socket, from) = bind("127.0.0.1:0");
+    let sinks = [client("127.0.0.1:0"), client("127.0.0.1:0")];
+    let bytes: Vec<[u8; 2]> = (0..100u16).map(u16::to_be_bytes).collect();
+    let datagrams: Vec<(SocketAddr, &[u8])> = bytes
+        .iter()
+        .enumerate()
+        .map(|(place, bytes)| (sinks[place % 2].local_addr().unwrap(), &bytes[..]))
+        .collect();
+    assert_eq!(socket.send_batch(&datagrams).unwrap(), 100);
+    for (place, bytes) in bytes.iter().enumerate() {
+        let mut got = [0; 16];
+        let (len, seen_from) = sinks[place % 2].recv_from(&mut got).unwrap();
+        assert_eq!((&got[..len], seen_from), (&bytes[..], from));
+    }
+}
+
+#[test]
+fn batch_takes_no_more_than_its_limit() {
+    let (socket, _) = bind("127.0.0.1:0");
+    let sink = client("127.0.0.1:0");
+    let datagrams = vec![(sink.local_addr().unwrap(), &b"x"[..]); BATCH_MAX + 1];
+    assert_eq!(socket.send_batch(&datagrams).unwrap(), BATCH_MAX);
+    assert_eq!(socket.send_batch(&[]).unwrap(), 0);
+}
+
+#[test]
+fn batch_that_cannot_leave_is_refused() {
+    let (socket, _) = bind("127.0.0.1:0");
+    let nowhere: SocketAddr = "[2001:db8::1]:9".parse().unwrap();
+    assert!(socket.send_batch(&[(nowhere, b"x")]).is_err());
+}

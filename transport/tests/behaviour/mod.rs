@@ -1,0 +1,10 @@
+//! The tests that run for each back end.
+
+mod batch;
+mod commands;
+pub mod common;
+mod echo;
+mod gather;
+mod load;
+mod receive;
+mod timeouts;
