@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use sabha_core::admission::{AdmissionError, TicketIssuer, verify_ticket};
+use sabha_core::admission::{AdmissionError, TicketIssuer, admit};
 use sabha_core::message::{
     Answer, ConferenceId, Event, JoinAnswer, JoinLink, JoinRequest, Mode, Refusal, Request, Signed,
     Ticket,
@@ -147,9 +147,10 @@ impl Device {
     /// Checks the host's ticket as the node will: a bad one is better known early.
     fn check_ticket(&self, ticket: &Signed<Ticket>, link: &JoinLink) -> Result<(), JoinError> {
         let (now, root) = (self.clock.now(), self.identity.root());
-        let node = ticket.verify(root, now).map_err(AdmissionError::Signed)?.node;
+        let ticket = ticket.verify(root, now).map_err(AdmissionError::Signed)?;
+        let node = ticket.node;
         let issuer = TicketIssuer::Host { conference: link.conference, host: link.host };
-        verify_ticket(now, root, issuer, node, ticket, self.identity.certificate())?;
+        admit(now, issuer, node, ticket, self.identity.certificate())?;
         Ok(())
     }
 

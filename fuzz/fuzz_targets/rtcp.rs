@@ -7,6 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sabha_media::rtcp::{CompoundWriter, RtcpPacket, RtcpPackets, RtcpWriteError};
+use sabha_media::shard::KeepAlive;
 
 fuzz_target!(|compound: &[u8]| {
     let Ok(packets) = RtcpPackets::parse(compound) else { return };
@@ -39,7 +40,12 @@ fn write(writer: &mut CompoundWriter<'_>, packet: &RtcpPacket<'_>) -> Result<(),
         RtcpPacket::Goodbye(goodbye) => {
             writer.goodbye(&goodbye.sources().collect::<Vec<_>>(), goodbye.reason())
         }
-        RtcpPacket::Application(application) => writer.application(application),
+        RtcpPacket::Application(application) => {
+            if let Some(said) = KeepAlive::from_application(application) {
+                assert_eq!(KeepAlive::from_bytes(&said.to_bytes()), Some(said));
+            }
+            writer.application(application)
+        }
     }
 }
 

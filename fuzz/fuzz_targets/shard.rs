@@ -1,7 +1,7 @@
 //! Arbitrary datagrams into a shard with a mixed conference.
 //!
 //! Whoever holds no key is not heard: nothing is sent, no address is learned, no engine is told,
-//! and each datagram is counted under one reason.
+//! nobody is promoted, and each datagram is counted under one reason.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use sabha_media::codec::opus::Opus;
 use sabha_media::leg::LegRole;
 use sabha_media::outbox::OutboxLimits;
-use sabha_media::shard::{LegRequest, MediaEpoch, Shard, ShardConfig, ShardEvent};
+use sabha_media::shard::{LegRequest, MediaEpoch, Shard, ShardConfig, ShardEvent, UplinkOrder};
 use sabha_media::srtp::{MasterKey, SrtpSuite};
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
@@ -51,6 +51,8 @@ fuzz_target!(|input: &[u8]| {
             shard.handle_datagram(now, datagram, &mut Nothing);
             count += 1;
         }
+        let orders = [UplinkOrder::Probes, UplinkOrder::Voice, UplinkOrder::Everything];
+        shard.set_uplink_order(orders[count / 3 % 3]);
         now += Duration::from_millis(20);
         shard.handle_timeout(now, &mut Nothing);
     }
@@ -60,6 +62,7 @@ fuzz_target!(|input: &[u8]| {
     let counters = shard.counters();
     assert_eq!((counters.packets_in, counters.drops.total()), (count as u64, count as u64));
     assert_eq!((counters.address_changes, counters.reports_in, counters.reports_out), (0, 0, 0));
+    assert_eq!((counters.probes_in, counters.promotions, counters.talkers), (0, 0, 0));
     for leg in &legs {
         let report = shard.leg_report(leg.id).expect("still there");
         assert_eq!((report.packets_in, report.packets_out), (0, 0));

@@ -62,7 +62,7 @@ pub struct IncomingPacket<'a> {
 }
 
 /// A change that control orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EngineInput {
     /// The host silences a leg, or lets it speak again.
     SetMuted {
@@ -77,6 +77,13 @@ pub enum EngineInput {
         leg: LegKey,
         /// The new role.
         role: LegRole,
+    },
+    /// A member tells how well it receives what the leg is sent.
+    Reception {
+        /// Which leg.
+        leg: LegKey,
+        /// The share of packets lost since its last report, 0.0 to 1.0.
+        loss: f32,
     },
 }
 

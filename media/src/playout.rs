@@ -109,6 +109,19 @@ impl<D: Decoder> Playout<D> {
         PlayedFrame { samples, received_at, level }
     }
 
+    /// Gives up the next `samples`: nobody asked for them in time. What follows is played with the
+    /// delay of before, whether it is here or still on its way.
+    pub fn pass_over(&mut self, samples: u32) {
+        let decoded = self.length.min(samples as usize);
+        self.pcm.copy_within(decoded..self.length, 0);
+        self.length -= decoded;
+        self.skipped = None;
+        let rest = samples - decoded as u32;
+        if rest > 0 {
+            self.buffer.pass_over(rest);
+        }
+    }
+
     /// Returns the buffer of what is still to be played.
     pub fn buffer(&self) -> &JitterBuffer {
         &self.buffer
@@ -276,5 +289,60 @@ mod tests {
         let played = playout.fill(at(30), &mut 0, &mut frame);
         assert_eq!(played.samples, FRAME_SAMPLES);
         assert_eq!(playout.counters().undecodable, 1);
+    }
+
+    #[test]
+    fn what_is_passed_over_is_not_played_and_the_delay_stays() {
+        let mut playout = playout_of(&[20; 9]);
+        let mut frame = [0.0; FRAME_SAMPLES];
+        let mut played =
+            |playout: &mut Playout<_>, ms| playout.fill(at(ms), &mut 0, &mut frame).received_at;
+        assert_eq!(played(&mut playout, 10), Some(at(0)));
+        playout.pass_over(5 * FRAME_SAMPLES as u32);
+        assert_eq!(played(&mut playout, 130), Some(at(120)));
+        assert_eq!(played(&mut playout, 150), Some(at(140)));
+        let counters = playout.buffer().counters();
+        assert_eq!((counters.lost, counters.concealed, counters.late), (5, 0, 0));
+    }
+
+    #[test]
+    fn packets_that_were_still_on_their_way_are_passed_over_too() {
+        let mut behind = playout_of(&[20; 12]);
+        let mut playout = playout_of(&[20]);
+        let mut frame = [0.0; FRAME_SAMPLES];
+        assert_eq!(playout.fill(at(10), &mut 0, &mut frame).received_at, Some(at(0)));
+        playout.pass_over(5 * FRAME_SAMPLES as u32);
+        // The tick comes before the packets: one frame more is given up, none is concealed.
+        assert_eq!(playout.fill(at(130), &mut 0, &mut frame).samples, 0);
+        while let Pull::Play(packet) = behind.buffer.pull(at(900), false) {
+            let _ = playout.insert(&packet);
+        }
+        for ms in [150, 170] {
+            let played = playout.fill(at(ms), &mut 0, &mut frame);
+            assert_eq!(played.received_at, Some(at(ms - 10)), "as late as before");
+        }
+        assert_eq!(playout.counters().concealments, 0);
+    }
+
+    #[test]
+    fn stream_that_does_not_come_back_pauses() {
+        let mut playout = playout_of(&[20]);
+        let mut frame = [0.0; FRAME_SAMPLES];
+        playout.fill(at(10), &mut 0, &mut frame);
+        playout.pass_over(5 * FRAME_SAMPLES as u32);
+        for ms in (130..900).step_by(20) {
+            assert_eq!(playout.fill(at(ms), &mut 0, &mut frame).samples, 0);
+        }
+        let packet = BufferedPacket {
+            index: 1,
+            timestamp: RtpTimestamp(960),
+            samples: 960,
+            level: LevelDbov(20),
+            received_at: at(900),
+            payload: &[0x78],
+        };
+        playout.insert(&packet).unwrap();
+        assert_eq!(playout.fill(at(905), &mut 0, &mut frame).samples, 0, "it waits for the target");
+        assert_eq!(playout.fill(at(910), &mut 0, &mut frame).received_at, Some(at(900)));
     }
 }

@@ -566,6 +566,105 @@ fn lost_packet_of_another_duration_is_concealed_by_its_own() {
     assert_eq!(player.last_wait(), PHASE, "the delay stays");
 }
 
+/// A stream of packets of these lengths, each sent as soon as its last frame is there.
+fn packed(lengths: impl IntoIterator<Item = u32>) -> Vec<Packet> {
+    let mut timestamp = 0;
+    let pack = |(index, samples): (usize, u32)| {
+        let at = START + duration(timestamp + samples - 960);
+        let packet = Packet { index: index as u64, timestamp, samples, level: LOUD, at };
+        timestamp += samples;
+        packet
+    };
+    lengths.into_iter().enumerate().map(pack).collect()
+}
+
+fn all_frames(packets: &[Packet]) -> u32 {
+    packets.iter().map(|packet| packet.samples).sum::<u32>() / 960
+}
+
+#[test]
+fn steady_packed_stream_is_neither_concealed_nor_late() {
+    for samples in [1_920, 2_880] {
+        let mut player = player();
+        let packets = packed([samples; 200]);
+        let first = packets[0].at + PHASE;
+        let refused = play_from(&mut player, &packets, first, all_frames(&packets));
+        assert!(refused.is_empty());
+        assert_eq!(player.played(), (0..200).collect::<Vec<_>>(), "{samples}");
+        assert_eq!((player.concealed_samples(), player.last_wait()), (0, PHASE), "{samples}");
+        assert_eq!((player.buffer.counters().late, player.buffer.target()), (0, MS * 4));
+    }
+}
+
+#[test]
+fn longer_packets_cost_their_length_once_and_teach_nothing() {
+    for samples in [1_920, 2_880] {
+        let mut player = player();
+        let packets = packed([[960; 50], [samples; 50]].concat());
+        let more = samples - 960;
+        play(&mut player, &packets, all_frames(&packets) + more / 960);
+        assert_eq!(player.played(), (0..100).collect::<Vec<_>>(), "{samples}");
+        assert_eq!(player.concealed_samples(), more, "{samples}");
+        assert_eq!(player.last_wait(), PHASE, "{samples}");
+        let counters = player.buffer.counters();
+        assert_eq!((counters.late, counters.lost, counters.skipped), (0, 0, 0), "{samples}");
+        assert_eq!(player.buffer.target(), MS * 4, "{samples}");
+    }
+}
+
+#[test]
+fn longer_packet_that_is_late_besides_teaches_only_that() {
+    let mut player = player();
+    let mut packets = packed([[960; 50], [2_880; 50]].concat());
+    packets[50].at += MS * 15;
+    play(&mut player, &packets, 90);
+    assert_eq!(player.concealed_samples(), 2_880, "40 ms, and a frame for the 15 ms");
+    assert_eq!(player.buffer.counters().late, 1);
+    assert_eq!(player.buffer.target(), MS * (4 + 15 - 10 + 2));
+}
+
+#[test]
+fn shorter_packets_are_all_played_and_their_surplus_goes_in_a_pause() {
+    let mut player = player();
+    let mut packets = packed([[2_880; 50].to_vec(), [960; 300].to_vec()].concat());
+    let first = packets[0].at + PHASE;
+    // Loud for two seconds after the change, then a pause.
+    for packet in &mut packets[150..200] {
+        packet.level = QUIET;
+    }
+    play_from(&mut player, &packets, first, 150 + 100);
+    assert_eq!(player.played(), (0..150).collect::<Vec<_>>(), "each, and none twice");
+    assert_eq!((player.concealed_samples(), player.last_wait()), (0, PHASE + FRAME * 2));
+    assert_eq!(player.buffer.counters().skipped, 0);
+
+    let mut player = self::player();
+    play_from(&mut player, &packets, first, 150 + 298);
+    assert_eq!((player.concealed_samples(), player.last_wait()), (0, PHASE));
+    assert_eq!(player.buffer.counters().skipped, 2, "40 ms of the pause");
+}
+
+#[test]
+fn back_and_forth_costs_nothing_more_until_a_pause() {
+    let mut player = player();
+    let there_and_back = [[960; 30].to_vec(), [2_880; 20].to_vec()].concat();
+    let packets = packed(there_and_back.repeat(4));
+    play(&mut player, &packets, all_frames(&packets) + 2);
+    assert_eq!(player.played(), (0..packets.len() as u64).collect::<Vec<_>>());
+    assert_eq!(player.concealed_samples(), 1_920, "the first change only");
+    assert_eq!(player.buffer.counters().late, 0);
+}
+
+#[test]
+fn packs_flushed_early_make_no_hole() {
+    let mut player = player();
+    let mixed = [[2_880; 5].to_vec(), [960, 1_920].to_vec(), [2_880; 5].to_vec()].concat();
+    let packets = packed(mixed.repeat(6));
+    let first = packets[0].at + PHASE;
+    play_from(&mut player, &packets, first, all_frames(&packets));
+    assert_eq!(player.played(), (0..packets.len() as u64).collect::<Vec<_>>());
+    assert_eq!((player.concealed_samples(), player.buffer.counters().late), (0, 0));
+}
+
 /// Plays ten minutes of a sender whose clock is off, with a pause of four quiet packets in every
 /// `quiet_every`.
 fn drift(ppm: i64, quiet_every: u64) -> (Player, Duration, Duration) {

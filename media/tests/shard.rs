@@ -11,11 +11,12 @@ use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::rtcp::{CompactNtp, ReportBlock, RtcpPacket, SenderInfo};
 use sabha_media::rtp::{PacketKind, classify};
 use sabha_media::shard::{
-    ConferenceKey, KEEP_ALIVE_NAME, LegRequest, MEDIA_TIMEOUT, MediaEpoch, REPORT_INTERVAL,
-    ShardError, ShardEvent, ntp,
+    ConferenceKey, KeepAlive, LegRequest, MEDIA_TIMEOUT, MediaEpoch, REPORT_INTERVAL, ShardError,
+    ShardEvent, ntp,
 };
 use sabha_media::srtp::{KeyUseLog, SrtpSender};
 
+#[allow(dead_code)]
 #[path = "shard/rig.rs"]
 mod rig;
 
@@ -158,8 +159,7 @@ fn epoch_of(member: &mut Member, datagram: &[u8]) -> Option<MediaEpoch> {
     let mut epoch = None;
     member.open_rtcp(datagram, |packet| {
         if let RtcpPacket::Application(application) = packet {
-            assert_eq!(application.name, KEEP_ALIVE_NAME);
-            epoch = MediaEpoch::from_bytes(application.data);
+            epoch = KeepAlive::from_application(&application).map(|said| said.epoch);
         }
     });
     epoch

@@ -1,5 +1,7 @@
 //! What a mixer did, for reports and metrics.
 
+use crate::recent::FRAMES_MAX;
+
 /// How many ticks had how many of something; the last bucket holds all above.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TickHistogram([u64; BUCKETS]);
@@ -62,6 +64,30 @@ pub struct MixerCounters {
     pub false_claims: u64,
     /// Talkers or encodes that a pool's limit refused.
     pub pool_exhausted: u64,
+    /// Packets queued for members, by the frames in each: 20, 40 and 60 ms.
+    pub packets_by_frames: [u64; FRAMES_MAX],
+    /// Of those, packs sent before they were full: a spurt began or ended, the kind of encode
+    /// changed, or a listener began to talk.
+    pub packs_partial: u64,
+    /// Ticks that were never made, as they had fallen behind too far.
+    pub ticks_passed_over: u64,
+}
+
+/// What a mixer, or all of a shard, have in use now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MixerGauges {
+    /// Legs that are sent packs of 40 or 60 ms.
+    pub legs_packed: u64,
+    /// The highest complexity that any encoder in use is set to; `None` if none is in use.
+    pub complexity: Option<u8>,
+}
+
+impl MixerGauges {
+    /// Adds another conference's figures to these.
+    pub fn add(&mut self, other: &Self) {
+        self.legs_packed += other.legs_packed;
+        self.complexity = self.complexity.max(other.complexity);
+    }
 }
 
 impl MixerCounters {
@@ -78,8 +104,13 @@ impl MixerCounters {
         self.decodes_per_tick.add(&other.decodes_per_tick);
         self.false_claims += other.false_claims;
         self.pool_exhausted += other.pool_exhausted;
+        for (mine, theirs) in self.packets_by_frames.iter_mut().zip(other.packets_by_frames) {
+            *mine += theirs;
+        }
+        self.packs_partial += other.packs_partial;
+        self.ticks_passed_over += other.ticks_passed_over;
     }
 }
 
 /// More decodes or encodes than any tick can have: 16 candidates, 12 talkers, some leaving.
-const BUCKETS: usize = 64;
+const BUCKETS: usize = 32;

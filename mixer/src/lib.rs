@@ -4,7 +4,12 @@
 //! `Outbox`. On a packet's way this crate is step 3, between the shard's unprotect and protect. It
 //! knows no socket, no key, no address and no other engine.
 
+mod cohorts;
 mod counters;
+mod effort;
+mod encodes;
+mod fan_out;
+mod legs;
 mod levels;
 mod limiter;
 mod lookback;
@@ -12,11 +17,16 @@ mod mixer;
 mod output;
 mod pool;
 mod ranking;
+mod recent;
 mod settings;
+mod slab;
+mod sources;
 mod squelch;
 mod talker;
+mod tick;
 
-pub use counters::{MixerCounters, TickHistogram};
+pub use counters::{MixerCounters, MixerGauges, TickHistogram};
+pub use effort::{Effort, ListenerPacket, ListenerPacketSetting};
 pub use limiter::CEILING;
 pub use mixer::Mixer;
 pub use pool::{MixerResources, ResourceLimits};

@@ -1,32 +1,49 @@
 //! Keeps the last squelched packets of each leg, so that no onset is lost.
 //!
-//! The store is shared by all conferences of a shard; a leg holds at most `KEPT_MAX` slots of it.
+//! The store is shared by all conferences of a shard; a leg holds at most `KEPT_MAX` packets of
+//! it. A quiet room's packets are short, so most lie in small slots.
 
 use sabha_media::codec::PAYLOAD_SIZE_MAX;
+use sabha_media::extension::LevelDbov;
 use sabha_media::jitter_buffer::BufferedPacket;
+use sabha_media::rtp::RtpTimestamp;
+use sabha_media::time::Instant;
+
+use crate::slab::{SLOTS_PER_CHUNK, Slab};
 
 /// Packets kept for each leg: 60 ms, longer than the rise of any syllable.
 pub(crate) const KEPT_MAX: usize = 3;
 
 /// The shared store. Grows to its limit and never shrinks.
 pub(crate) struct LookbackStore {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+    /// Slots for short payloads, then for any.
+    slabs: [Slab; 2],
+    /// What is in the slots of each slab.
+    entries: [Vec<Entry>; 2],
     slots_max: usize,
 }
 
-struct Slot {
-    packet: BufferedPacket<'static>,
-    length: usize,
-    payload: Box<[u8]>,
+/// A kept packet without its payload.
+#[derive(Clone, Copy)]
+struct Entry {
+    index: u64,
+    received_at: Instant,
+    timestamp: RtpTimestamp,
+    samples: u16,
+    length: u16,
+    level: LevelDbov,
 }
 
 /// One leg's kept packets, newest last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lookback {
-    slots: [u32; KEPT_MAX],
-    count: usize,
+    slots: [SlotId; KEPT_MAX],
+    count: u8,
 }
+
+/// A slot's place in its slab, and in the highest bit which slab that is.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotId(u32);
 
 /// What became of a packet that was to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,29 +58,26 @@ pub(crate) enum Kept {
 
 impl LookbackStore {
     pub(crate) fn new(slots_max: usize) -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), slots_max }
+        Self {
+            slabs: [Slab::new(SHORT_SIZE_MAX), Slab::new(PAYLOAD_SIZE_MAX)],
+            entries: [Vec::new(), Vec::new()],
+            slots_max,
+        }
     }
 
     /// Keeps a packet for a leg, forgetting its oldest if it has `KEPT_MAX` already.
     pub(crate) fn keep(&mut self, lookback: &mut Lookback, packet: &BufferedPacket<'_>) -> Kept {
-        let mut outcome = Kept::Added;
-        let slot = if lookback.count == KEPT_MAX {
-            outcome = Kept::Replaced;
-            let oldest = lookback.slots[0];
+        let replaces = usize::from(lookback.count) == KEPT_MAX;
+        if replaces {
+            self.put_back(lookback.slots[0]);
             lookback.slots.rotate_left(1);
             lookback.count -= 1;
-            oldest
-        } else {
-            let Some(slot) = self.take() else { return Kept::Refused };
-            slot
-        };
-        let entry = &mut self.slots[slot as usize];
-        entry.length = packet.payload.len().min(PAYLOAD_SIZE_MAX);
-        entry.payload[..entry.length].copy_from_slice(&packet.payload[..entry.length]);
-        entry.packet = BufferedPacket { payload: &[], ..*packet };
-        lookback.slots[lookback.count] = slot;
+        }
+        let Some(slot) = self.take(packet.payload.len()) else { return Kept::Refused };
+        self.write(slot, packet);
+        lookback.slots[usize::from(lookback.count)] = slot;
         lookback.count += 1;
-        outcome
+        if replaces { Kept::Replaced } else { Kept::Added }
     }
 
     /// Gives out, oldest first, the kept packets that lead up to `next` without a gap, and
@@ -74,58 +88,109 @@ impl LookbackStore {
         next: Option<&BufferedPacket<'_>>,
         mut take: impl FnMut(&BufferedPacket<'_>),
     ) {
-        let kept = &mut lookback.slots[..lookback.count];
-        kept.sort_unstable_by_key(|slot| self.slots[*slot as usize].packet.index);
+        let kept = &mut lookback.slots[..usize::from(lookback.count)];
+        kept.sort_unstable_by_key(|slot| self.entry(*slot).index);
         let mut first = kept.len();
         let mut expected = next.map(|packet| (packet.index, packet.timestamp));
         while let Some((index, timestamp)) = expected
             && first > 0
         {
-            let before = &self.slots[kept[first - 1] as usize].packet;
+            let before = self.entry(kept[first - 1]);
             let leads_up = before.index.wrapping_add(1) == index
-                && before.timestamp.wrapping_add(before.samples) == timestamp;
+                && before.timestamp.wrapping_add(before.samples.into()) == timestamp;
             expected = leads_up.then_some((before.index, before.timestamp));
             first -= usize::from(leads_up);
         }
         for slot in &kept[first..] {
-            let entry = &self.slots[*slot as usize];
-            take(&BufferedPacket { payload: &entry.payload[..entry.length], ..entry.packet });
+            take(&self.read(*slot));
         }
-        self.free.extend_from_slice(kept);
+        for slot in kept {
+            self.put_back(*slot);
+        }
         lookback.count = 0;
     }
 
-    fn take(&mut self) -> Option<u32> {
-        if let Some(slot) = self.free.pop() {
-            return Some(slot);
-        }
-        if self.slots.len() == self.slots_max {
+    /// Takes a slot for a payload of this length: a small one if that will do and one is left.
+    fn take(&mut self, length: usize) -> Option<SlotId> {
+        if length > PAYLOAD_SIZE_MAX {
             return None;
         }
-        let payload = vec![0; PAYLOAD_SIZE_MAX].into_boxed_slice();
-        self.slots.push(Slot { packet: EMPTY, length: 0, payload });
-        self.free.reserve(self.slots.len());
-        Some(self.slots.len() as u32 - 1)
+        (usize::from(length > SHORT_SIZE_MAX)..2).find_map(|slab| self.take_of(slab))
+    }
+
+    fn take_of(&mut self, slab: usize) -> Option<SlotId> {
+        let slots: usize = self.slabs.iter().map(Slab::slots).sum();
+        let place = self.slabs[slab].take(slots + SLOTS_PER_CHUNK <= self.slots_max)?;
+        self.entries[slab].resize(self.slabs[slab].slots(), EMPTY);
+        Some(SlotId(place | (slab as u32) << SLAB_SHIFT))
+    }
+
+    fn put_back(&mut self, slot: SlotId) {
+        self.slabs[slot.slab()].put_back(slot.place());
+    }
+
+    fn write(&mut self, slot: SlotId, packet: &BufferedPacket<'_>) {
+        let payload = self.slabs[slot.slab()].slot_mut(slot.place());
+        payload[..packet.payload.len()].copy_from_slice(packet.payload);
+        self.entries[slot.slab()][slot.place() as usize] = Entry {
+            index: packet.index,
+            received_at: packet.received_at,
+            timestamp: packet.timestamp,
+            samples: packet.samples as u16,
+            length: packet.payload.len() as u16,
+            level: packet.level,
+        };
+    }
+
+    fn read(&self, slot: SlotId) -> BufferedPacket<'_> {
+        let Entry { index, received_at, timestamp, samples, length, level } = *self.entry(slot);
+        let payload = &self.slabs[slot.slab()].slot(slot.place())[..usize::from(length)];
+        BufferedPacket { index, timestamp, samples: samples.into(), level, received_at, payload }
+    }
+
+    fn entry(&self, slot: SlotId) -> &Entry {
+        &self.entries[slot.slab()][slot.place() as usize]
     }
 }
 
-const EMPTY: BufferedPacket<'static> = BufferedPacket {
+impl SlotId {
+    fn slab(self) -> usize {
+        (self.0 >> SLAB_SHIFT) as usize
+    }
+
+    fn place(self) -> u32 {
+        self.0 & !(1 << SLAB_SHIFT)
+    }
+}
+
+const EMPTY: Entry = Entry {
     index: 0,
-    timestamp: sabha_media::rtp::RtpTimestamp(0),
+    received_at: Instant::ZERO,
+    timestamp: RtpTimestamp(0),
     samples: 0,
-    level: sabha_media::extension::LevelDbov(127),
-    received_at: sabha_media::time::Instant::ZERO,
-    payload: &[],
+    length: 0,
+    level: LevelDbov(127),
 };
+
+/// The longest payload in a small slot: 20 ms of a quiet room at 32 kbit/s take 60 to 110 octets,
+/// at a constant 64 kbit/s 160.
+const SHORT_SIZE_MAX: usize = 160;
+
+/// Which bit of a slot's name tells the slab.
+const SLAB_SHIFT: u32 = 31;
+
+/// With its payload a short packet takes under 200 octets.
+const _: () = assert!(size_of::<Entry>() + SHORT_SIZE_MAX <= 192);
+const _: () = assert!(size_of::<Lookback>() == 16);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sabha_media::rtp::RtpTimestamp;
 
     fn packet(index: u64) -> BufferedPacket<'static> {
         let timestamp = RtpTimestamp(index as u32 * 960);
-        BufferedPacket { index, timestamp, samples: 960, payload: b"kept", ..EMPTY }
+        let (level, received_at) = (LevelDbov(90), Instant::ZERO);
+        BufferedPacket { index, timestamp, samples: 960, level, received_at, payload: b"kept" }
     }
 
     fn released(store: &mut LookbackStore, lookback: &mut Lookback, next: u64) -> Vec<u64> {
@@ -139,7 +204,7 @@ mod tests {
 
     #[test]
     fn last_three_packets_are_given_out_in_order() {
-        let (mut store, mut lookback) = (LookbackStore::new(8), Lookback::default());
+        let (mut store, mut lookback) = (LookbackStore::new(SLOTS_PER_CHUNK), Lookback::default());
         for index in [5, 6, 8, 7] {
             store.keep(&mut lookback, &packet(index));
         }
@@ -149,7 +214,7 @@ mod tests {
 
     #[test]
     fn packets_from_before_a_gap_are_forgotten() {
-        let (mut store, mut lookback) = (LookbackStore::new(8), Lookback::default());
+        let (mut store, mut lookback) = (LookbackStore::new(SLOTS_PER_CHUNK), Lookback::default());
         for index in [3, 4, 6] {
             store.keep(&mut lookback, &packet(index));
         }
@@ -157,12 +222,34 @@ mod tests {
     }
 
     #[test]
-    fn full_store_refuses() {
-        let (mut store, mut one, mut other) =
-            (LookbackStore::new(1), Lookback::default(), Lookback::default());
-        assert_eq!(store.keep(&mut one, &packet(1)), Kept::Added);
-        assert_eq!(store.keep(&mut other, &packet(1)), Kept::Refused);
-        store.release(&mut one, None, |_| unreachable!("nothing leads up to nothing"));
-        assert_eq!(store.keep(&mut other, &packet(1)), Kept::Added);
+    fn long_packets_lie_beside_short_ones() {
+        let (mut store, mut lookback) = (LookbackStore::new(256), Lookback::default());
+        let long = [7; PAYLOAD_SIZE_MAX];
+        for index in 0..100 {
+            let payload = if index % 2 == 0 { &long[..] } else { b"kept" };
+            let kept = store.keep(&mut lookback, &BufferedPacket { payload, ..packet(index) });
+            assert_ne!(kept, Kept::Refused);
+        }
+        let mut lengths = Vec::new();
+        store.release(&mut lookback, Some(&packet(100)), |kept| lengths.push(kept.payload.len()));
+        assert_eq!(lengths, [4, PAYLOAD_SIZE_MAX, 4]);
+        assert_eq!(
+            store.slabs.each_ref().map(Slab::slots),
+            [SLOTS_PER_CHUNK; 2],
+            "they are reused"
+        );
+    }
+
+    #[test]
+    fn full_store_refuses_until_packets_are_released() {
+        let mut store = LookbackStore::new(SLOTS_PER_CHUNK);
+        let mut legs = [Lookback::default(); SLOTS_PER_CHUNK + 1];
+        let (last, others) = legs.split_last_mut().unwrap();
+        for leg in others.iter_mut() {
+            assert_eq!(store.keep(leg, &packet(1)), Kept::Added);
+        }
+        assert_eq!(store.keep(last, &packet(1)), Kept::Refused);
+        store.release(&mut others[0], None, |_| unreachable!("nothing leads up to nothing"));
+        assert_eq!(store.keep(last, &packet(1)), Kept::Added);
     }
 }

@@ -1,9 +1,13 @@
 //! Talkers and encoders that wait for use, shared by all conferences of a shard.
 
-use sabha_media::codec::{Codec, EncoderSettings, FRAME_SAMPLES, Frame, PAYLOAD_SIZE_MAX};
+use sabha_media::codec::{Codec, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PAYLOAD_SIZE_MAX};
+use sabha_media::engine::LegKey;
 use sabha_media::jitter_buffer::JitterSettings;
+use sabha_media::outbox::BodyId;
 
+use crate::effort::Effort;
 use crate::lookback::LookbackStore;
+use crate::recent::Recent;
 use crate::talker::Talker;
 
 /// How much a shard's mixers may take together.
@@ -13,12 +17,13 @@ pub struct ResourceLimits {
     pub talkers_max: usize,
     /// Encoders at once, shared and personal. Each takes about 45 KiB.
     pub encoders_max: usize,
-    /// Squelched packets that are kept. Each takes 1.3 KiB.
+    /// Squelched packets that are kept. Each takes 0.2 KiB, or 1.3 if its payload is longer than a
+    /// quiet room's.
     pub kept_max: usize,
 }
 
 impl Default for ResourceLimits {
-    /// Some 70 times what one core can decode and encode in real time; 64 MiB of kept packets.
+    /// Some 70 times what one core can decode and encode in real time; 10 MiB of kept packets.
     fn default() -> Self {
         Self { talkers_max: 4_096, encoders_max: 8_192, kept_max: 49_152 }
     }
@@ -29,8 +34,10 @@ pub struct MixerResources<C: Codec> {
     pub(crate) codec: C,
     pub(crate) talkers: Pool<Box<Talker<C>>>,
     pub(crate) encoders: Pool<C::Encoder>,
+    recents: Pool<Box<Recent>>,
     pub(crate) kept: LookbackStore,
     pub(crate) scratch: Box<Scratch>,
+    effort: Effort,
 }
 
 /// Memory that only one tick uses.
@@ -38,6 +45,8 @@ pub(crate) struct Scratch {
     /// The full sum first, then one mix for each personal encode.
     pub(crate) mixes: Vec<Frame>,
     pub(crate) payload: [u8; PAYLOAD_SIZE_MAX],
+    /// Who is sent a personal mix, by leg.
+    pub(crate) personals: Vec<(LegKey, Option<BodyId>)>,
 }
 
 impl<C: Codec> MixerResources<C> {
@@ -47,12 +56,25 @@ impl<C: Codec> MixerResources<C> {
             codec,
             talkers: Pool::new(limits.talkers_max),
             encoders: Pool::new(limits.encoders_max),
+            recents: Pool::new(limits.encoders_max),
             kept: LookbackStore::new(limits.kept_max),
             scratch: Box::new(Scratch {
                 mixes: Vec::with_capacity(MIXES_MAX),
                 payload: [0; PAYLOAD_SIZE_MAX],
+                personals: Vec::with_capacity(MIXES_MAX),
             }),
+            effort: Effort::default(),
         }
+    }
+
+    /// Sets what every mixer spends from its next tick on.
+    pub fn set_effort(&mut self, effort: Effort) {
+        self.effort = effort;
+    }
+
+    /// Returns what mixers may spend now.
+    pub fn effort(&self) -> Effort {
+        self.effort
     }
 
     pub(crate) fn take_talker(&mut self, jitter: JitterSettings) -> Option<Box<Talker<C>>> {
@@ -63,6 +85,26 @@ impl<C: Codec> MixerResources<C> {
     pub(crate) fn take_encoder(&mut self, settings: EncoderSettings) -> Option<C::Encoder> {
         let codec = &self.codec;
         self.encoders.take(|| codec.encoder(settings))
+    }
+
+    /// Takes an encoder that has heard nothing, and memory for what it says.
+    pub(crate) fn take_shared(
+        &mut self,
+        settings: EncoderSettings,
+    ) -> Option<(C::Encoder, Box<Recent>)> {
+        let mut encoder = self.take_encoder(settings)?;
+        let Some(recent) = self.recents.take(|| Box::new(Recent::new())) else {
+            self.encoders.put_back(encoder);
+            return None;
+        };
+        encoder.reset();
+        encoder.apply(settings);
+        Some((encoder, recent))
+    }
+
+    pub(crate) fn put_back_shared(&mut self, encoder: C::Encoder, recent: Box<Recent>) {
+        self.encoders.put_back(encoder);
+        self.recents.put_back(recent);
     }
 }
 

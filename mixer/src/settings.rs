@@ -7,6 +7,8 @@ use sabha_media::extension::LevelDbov;
 use sabha_media::jitter_buffer::JitterSettings;
 use sabha_media::rtp::PayloadType;
 
+use crate::effort::ListenerPacketSetting;
+
 /// Settings of one mixed conference.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MixerSettings {
@@ -22,6 +24,8 @@ pub struct MixerSettings {
     pub jitter: JitterSettings,
     /// Bitrate and effort of every encode.
     pub encoder: EncoderSettings,
+    /// How much sound one packet holds to those who only listen.
+    pub listener_packet: ListenerPacketSetting,
     /// The payload type that members send and receive Opus with.
     pub payload_type: PayloadType,
 }
@@ -89,6 +93,7 @@ impl Default for MixerSettings {
                 quiet: LevelDbov(60),
             },
             encoder: EncoderSettings { bitrate: 64_000, complexity: 9 },
+            listener_packet: ListenerPacketSetting::Auto,
             payload_type: PayloadType(111),
         }
     }

@@ -13,25 +13,26 @@ use crate::settings::SquelchSettings;
 /// One leg's squelch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Squelch {
-    open: bool,
     open_until: Instant,
+    blocked_until: Instant,
     /// Peak level that decays, in dB below overload; the smaller, the louder.
     smoothed: f32,
     /// Level of what is heard while the squelch is closed: the room's noise.
     floor: f32,
-    blocked_until: Instant,
-    backoff: Duration,
+    /// How long the last block was.
+    backoff_secs: u8,
+    open: bool,
 }
 
 impl Default for Squelch {
     fn default() -> Self {
         Self {
-            open: false,
             open_until: Instant::ZERO,
+            blocked_until: Instant::ZERO,
             smoothed: QUIETEST_DB,
             floor: QUIETEST_DB,
-            blocked_until: Instant::ZERO,
-            backoff: Duration::ZERO,
+            backoff_secs: 0,
+            open: false,
         }
     }
 }
@@ -83,8 +84,13 @@ impl Squelch {
     /// Closes and blocks the leg, for longer each time: its claims were false.
     pub(crate) fn block(&mut self, now: Instant) {
         self.open = false;
-        self.backoff = (self.backoff * 2).clamp(BACKOFF_MIN, BACKOFF_MAX);
-        self.blocked_until = now + self.backoff;
+        self.backoff_secs = (self.backoff_secs * 2).clamp(BACKOFF_SECS_MIN, BACKOFF_SECS_MAX);
+        self.blocked_until = now + Duration::from_secs(self.backoff_secs.into());
+    }
+
+    /// Tells that for so long nothing could be received: it does not count as a pause.
+    pub(crate) fn pass_over(&mut self, time: Duration) {
+        self.open_until += time;
     }
 
     /// Returns whether the leg is blocked for false claims.
@@ -114,10 +120,10 @@ const QUIET_MARGIN_DB: f32 = 5.0;
 const QUIETEST_DB: f32 = 127.0;
 
 /// First block after a false claim. Chosen: longer than any hangover.
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_SECS_MIN: u8 = 1;
 
 /// Longest block. Chosen: a mended client is heard again within a minute.
-const BACKOFF_MAX: Duration = Duration::from_secs(64);
+const BACKOFF_SECS_MAX: u8 = 64;
 
 #[cfg(test)]
 mod tests {

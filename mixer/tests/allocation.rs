@@ -11,12 +11,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Room, tone};
+use sabha_media::engine::{Engine, LegConfig, ReceiveStream};
+use sabha_media::leg::{LegId, LegRole, Ssrc};
+use sabha_media::rtp::SequenceNumber;
+use sabha_media::time::Instant;
 use sabha_media::transmit::{DATAGRAM_SIZE_MAX, Datagram, Transmit};
-use sabha_mixer::MixerSettings;
+use sabha_mixer::{Effort, ListenerPacket, Mixer, MixerSettings};
 
 thread_local! {
     static COUNTING: Cell<bool> = const { Cell::new(false) };
     static CALLS: Cell<u64> = const { Cell::new(0) };
+    static OCTETS: Cell<usize> = const { Cell::new(0) };
 }
 
 unsafe extern "C" {
@@ -26,43 +31,44 @@ unsafe extern "C" {
     fn __libc_memalign(alignment: usize, size: usize) -> *mut c_void;
 }
 
-fn count() {
+fn count(size: usize) {
     if COUNTING.get() {
         CALLS.set(CALLS.get() + 1);
+        OCTETS.set(OCTETS.get() + size);
     }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn malloc(size: usize) -> *mut c_void {
-    count();
+    count(size);
     // SAFETY: the allocator that this function stands in for, with its own argument.
     unsafe { __libc_malloc(size) }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn calloc(number: usize, size: usize) -> *mut c_void {
-    count();
+    count(number * size);
     // SAFETY: as above.
     unsafe { __libc_calloc(number, size) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn realloc(pointer: *mut c_void, size: usize) -> *mut c_void {
-    count();
+    count(size);
     // SAFETY: as above; the caller's pointer came from the same allocator.
     unsafe { __libc_realloc(pointer, size) }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
-    count();
+    count(size);
     // SAFETY: as above.
     unsafe { __libc_memalign(alignment, size) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, alignment: usize, size: usize) -> i32 {
-    count();
+    count(size);
     // SAFETY: as above; the caller gives a place for the pointer.
     unsafe { *out = __libc_memalign(alignment, size) };
     0
@@ -86,8 +92,54 @@ fn the_counter_sees_allocations() {
 }
 
 #[test]
+fn idle_conference_with_a_silent_member_takes_less_than_two_kib() {
+    let leg = |index| LegConfig {
+        id: LegId { shard: 0, index, generation: 1 },
+        role: LegRole::Member,
+        send_ssrc: Ssrc(1),
+        receive: vec![ReceiveStream {
+            ssrc: Ssrc(2),
+            first_sequence_number: SequenceNumber(3),
+            timestamp_offset: 4,
+        }],
+    };
+    let taken = |members: u16| {
+        let legs: Vec<_> = (0..members).map(leg).collect();
+        OCTETS.set(0);
+        COUNTING.set(true);
+        let mut mixer: Box<Mixer> = Box::new(Mixer::new(MixerSettings::default()).unwrap());
+        for leg in legs {
+            mixer.add_leg(Instant::ZERO, leg).unwrap();
+        }
+        COUNTING.set(false);
+        OCTETS.get()
+    };
+    let (one, thousand) = (taken(1), taken(1_024));
+    println!("a conference of one takes {one} octets, one of 1,024 {thousand}");
+    assert!(one < 2_048, "{one}");
+    // What grows by doubling was taken twice in all.
+    assert!((thousand - one) / 1_024 < 2 * 200, "{thousand}");
+}
+
+#[test]
 fn packet_path_allocates_nothing_after_warm_up() {
-    let mut room = Room::new(MixerSettings::default());
+    let room = Room::new(MixerSettings::default());
+    assert_eq!(allocations(room, &[]), 0);
+}
+
+#[test]
+fn packed_listeners_and_changes_of_effort_allocate_nothing_after_warm_up() {
+    let room = Room::new(MixerSettings::default());
+    let packets = [ListenerPacket::Ms60, ListenerPacket::Ms40, ListenerPacket::Ms20];
+    let efforts = [9, 3, 7].into_iter().zip(packets);
+    let efforts: Vec<_> =
+        efforts.map(|(complexity, packet)| Effort { complexity, packet }).collect();
+    assert_eq!(allocations(room, &efforts), 0);
+}
+
+/// Lets twelve members talk and listen for 12 s to warm up, under each of the efforts in turn, and
+/// counts the allocations of 10 s more.
+fn allocations(mut room: Room, efforts: &[Effort]) -> u64 {
     for phase_ms in 0..12 {
         room.join(phase_ms);
     }
@@ -99,14 +151,26 @@ fn packet_path_allocates_nothing_after_warm_up() {
             if talks { voice(sample) } else { 0.0 }
         });
     }
+    // The first of them is in force to begin with, so that all come in their turn.
+    for effort in efforts.iter().chain(efforts.first()) {
+        room.shard.resources_mut().set_effort(*effort);
+        room.run(Duration::from_secs(6));
+    }
     room.run(Duration::from_secs(12));
 
     let mut uplinks = room.prepare(Duration::from_secs(10));
     let mut slot = Slot([0; DATAGRAM_SIZE_MAX], 0);
     let events = std::iter::from_fn(|| room.shard.poll_event()).count();
+    let packed = room.mixer().counters().packets_by_frames;
+    let mut efforts = efforts.iter().cycle();
     CALLS.set(0);
     COUNTING.set(true);
-    for (at, from, datagram) in &mut uplinks {
+    for (index, (at, from, datagram)) in uplinks.iter_mut().enumerate() {
+        if index % 400 == 0
+            && let Some(effort) = efforts.next()
+        {
+            room.shard.resources_mut().set_effort(*effort);
+        }
         while let Some(due) = room.shard.poll_timeout().filter(|due| due < at) {
             room.shard.handle_timeout(due, &mut slot);
         }
@@ -115,6 +179,9 @@ fn packet_path_allocates_nothing_after_warm_up() {
         while room.shard.poll_event().is_some() {}
     }
     COUNTING.set(false);
-    assert!(events > 0 && slot.1 > 12 * 300, "it did work: {} packets", slot.1);
-    assert_eq!(CALLS.get(), 0);
+    let packs = room.mixer().counters().packets_by_frames;
+    let packed: Vec<_> = packs.iter().zip(packed).map(|(after, before)| after - before).collect();
+    assert!(events > 0 && slot.1 > 12 * 150, "it did work: {} packets", slot.1);
+    assert!(efforts.next().is_none() || packed.iter().all(|packs| *packs > 100), "{packed:?}");
+    CALLS.get()
 }

@@ -16,12 +16,39 @@ use super::log::PlayedFrame;
 use super::uplink::interval;
 use super::{MemberSettings, Sink, TimingLog};
 
+/// How many packets of which length were received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketLengths {
+    /// Of 20 ms.
+    pub ms_20: u64,
+    /// Of 40 ms.
+    pub ms_40: u64,
+    /// Of 60 ms.
+    pub ms_60: u64,
+    /// Of any other length.
+    pub other: u64,
+}
+
+impl PacketLengths {
+    fn count(&mut self, samples: usize) {
+        let count = match samples / FRAME_SAMPLES {
+            _ if !samples.is_multiple_of(FRAME_SAMPLES) => &mut self.other,
+            1 => &mut self.ms_20,
+            2 => &mut self.ms_40,
+            3 => &mut self.ms_60,
+            _ => &mut self.other,
+        };
+        *count += 1;
+    }
+}
+
 /// The receiving half.
 pub(super) struct Downlink {
     sink: Box<dyn Sink>,
     payload_type: PayloadType,
     playout: Playout<OpusDecoder>,
     reception: Reception,
+    lengths: PacketLengths,
     next: Instant,
     interval: Duration,
     position: u64,
@@ -40,6 +67,7 @@ impl Downlink {
             payload_type: settings.payload_type,
             playout: Playout::new(OpusDecoder::new(), jitter),
             reception: Reception::default(),
+            lengths: PacketLengths::default(),
             next: settings.start,
             interval: interval(settings.clock_ppm),
             position: 0,
@@ -62,6 +90,7 @@ impl Downlink {
         let loudest = MixerLevels::read(&packet)?.map(|(_, level)| level.0).min();
         let payload = packet.payload();
         let samples = Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
+        self.lengths.count(samples);
         self.playout.insert(&BufferedPacket {
             index,
             timestamp: packet.timestamp(),
@@ -96,6 +125,10 @@ impl Downlink {
 
     pub(super) fn reception_mut(&mut self) -> &mut Reception {
         &mut self.reception
+    }
+
+    pub(super) fn lengths(&self) -> PacketLengths {
+        self.lengths
     }
 
     pub(super) fn playout(&self) -> JitterCounters {

@@ -4,7 +4,9 @@
 //! datagrams. One UDP socket, one leg, one key in each direction.
 
 mod downlink;
+mod gate;
 mod log;
+mod preroll;
 mod reports;
 mod sound_io;
 mod uplink;
@@ -14,6 +16,11 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+pub use downlink::PacketLengths;
+pub use gate::{
+    GATE_CLOSE, GATE_HANGOVER, GATE_OPEN, Gate, GateDecision, LOUD_PROBE_INTERVAL, PREROLL_PACKETS,
+    PROBE_INTERVAL,
+};
 pub use log::{PlayedFrame, SentPacket, TimingLog};
 pub use sound_io::{BufferSink, Schedule, Sink, Source, Utterance, WavSink};
 
@@ -22,7 +29,7 @@ use sabha_media::drop_reason::{DropCounters, DropReason};
 use sabha_media::jitter_buffer::JitterCounters;
 use sabha_media::leg::Ssrc;
 use sabha_media::rtp::{PacketKind, PayloadType, classify};
-use sabha_media::shard::MediaEpoch;
+use sabha_media::shard::{MediaEpoch, UplinkOrder};
 use sabha_media::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, StreamsError};
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
@@ -30,7 +37,7 @@ use sabha_transport::Endpoint;
 
 use downlink::Downlink;
 use reports::Reports;
-use uplink::Uplink;
+use uplink::{Path, Uplink};
 
 /// What a member's leg needs: the join answer, the keys, and the member's own choices.
 pub struct MemberSettings {
@@ -79,8 +86,18 @@ pub enum MemberCommand {
 pub struct MemberReport {
     /// Packets sent.
     pub packets_out: u64,
+    /// Of those, packets with sound.
+    pub voice_out: u64,
+    /// Of those, level probes.
+    pub probes_out: u64,
+    /// What the node wants of the microphone now.
+    pub uplink_order: UplinkOrder,
+    /// How often the microphone's gate opened.
+    pub gate_openings: u64,
     /// Packets received and authenticated.
     pub packets_in: u64,
+    /// Of those, how many of which length.
+    pub lengths_in: PacketLengths,
     /// Packets that never came, by gaps in the sequence.
     pub lost: i64,
     /// Interarrival jitter.
@@ -142,7 +159,12 @@ impl MemberMedia {
         let playout = self.downlink.playout();
         MemberReport {
             packets_out: self.uplink.packets(),
+            voice_out: self.uplink.voice_packets(),
+            probes_out: self.uplink.probes(),
+            uplink_order: self.uplink.gate().order(),
+            gate_openings: self.uplink.gate().openings(),
             packets_in: self.downlink.reception().received(),
+            lengths_in: self.downlink.lengths(),
             lost: self.downlink.reception().lost(),
             jitter: samples(self.downlink.reception().jitter()),
             playout,
@@ -189,7 +211,11 @@ impl MemberMedia {
             PacketKind::Rtcp => {
                 let plain = self.receiver.unprotect_rtcp(bytes)?;
                 self.reports.handle_contact();
-                self.reports.handle_compound(&bytes[..plain.length], received_at)
+                let compound = &bytes[..plain.length];
+                if let Some(order) = self.reports.handle_compound(compound, received_at)? {
+                    self.uplink.gate_mut().set_order(order);
+                }
+                Ok(())
             }
             PacketKind::Neither => Err(DropReason::NotRtp),
         }
@@ -241,7 +267,8 @@ impl Endpoint for MemberMedia {
         if self.reports.is_due(now) {
             self.send_report(now, false, transmit);
         }
-        self.uplink.send_due(now, self.node, &mut self.sender, self.log.as_mut(), transmit);
+        let Self { node, sender, uplink, log, .. } = self;
+        uplink.send_due(now, Path { to: *node, sender, log: log.as_mut(), transmit });
         self.downlink.play_due(now, self.log.as_mut());
     }
 

@@ -9,7 +9,7 @@ use sabha_media::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, ReportBlocks, RtcpPacket,
     RtcpPackets, RtcpWriteError, SenderInfo,
 };
-use sabha_media::shard::{MediaEpoch, REPORT_INTERVAL, keep_alive, ntp};
+use sabha_media::shard::{KeepAlive, MediaEpoch, REPORT_INTERVAL, UplinkOrder, keep_alive, ntp};
 use sabha_media::time::Instant;
 
 use super::MemberSettings;
@@ -62,12 +62,13 @@ impl Reports {
         self.connected = true;
     }
 
-    /// Takes the node's compound.
+    /// Takes the node's compound; returns what it orders of the microphone, if anything.
     pub(super) fn handle_compound(
         &mut self,
         compound: &[u8],
         received_at: Instant,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Option<UplinkOrder>, DropReason> {
+        let mut order = None;
         for packet in RtcpPackets::parse(compound)? {
             match packet {
                 RtcpPacket::SenderReport(report) => {
@@ -75,10 +76,13 @@ impl Reports {
                     self.hear(report.blocks, received_at);
                 }
                 RtcpPacket::ReceiverReport(report) => self.hear(report.blocks, received_at),
+                RtcpPacket::Application(packet) => {
+                    order = KeepAlive::from_application(&packet).map(|said| said.uplink).or(order);
+                }
                 _ => {}
             }
         }
-        Ok(())
+        Ok(order)
     }
 
     /// Writes the next compound and returns its length, 0 if it does not fit.
@@ -121,7 +125,7 @@ impl Reports {
         if goodbye {
             writer.goodbye(&[self.own], b"")?;
         } else {
-            writer.application(&keep_alive(self.own, &self.epoch.to_bytes()))?;
+            writer.application(&keep_alive(self.own, &KeepAlive::from(self.epoch).to_bytes()))?;
         }
         Ok(writer.finish())
     }

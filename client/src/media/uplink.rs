@@ -1,10 +1,10 @@
-//! What a member sends: a frame every 20 ms, with its level in the header.
+//! What a member sends: a frame every 20 ms with its level in the header, as far as it is wanted.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use sabha_media::codec::opus::OpusEncoder;
-use sabha_media::codec::{Encoder, FRAME_SAMPLES, Frame, PAYLOAD_SIZE_MAX};
+use sabha_media::codec::{Encoder, FRAME_SAMPLES, Frame};
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov};
 use sabha_media::leg::Ssrc;
 use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber};
@@ -12,23 +12,42 @@ use sabha_media::srtp::SrtpSender;
 use sabha_media::time::Instant;
 use sabha_media::transmit::Transmit;
 
-use super::{MemberSettings, Source, TimingLog};
+use super::preroll::{EncodedFrame, Preroll};
+use super::{Gate, GateDecision, MemberSettings, Source, TimingLog};
 
 /// The sending half.
+///
+/// The encoder runs whether its packets are sent or not: what goes before an onset must be real,
+/// and the decoder at the node begins with it.
 pub(super) struct Uplink {
     source: Box<dyn Source>,
     encoder: OpusEncoder,
-    ssrc: Ssrc,
-    payload_type: PayloadType,
-    sequence_number: SequenceNumber,
+    gate: Gate,
+    preroll: Preroll,
+    stream: Stream,
     position: u64,
     next: Instant,
     interval: Duration,
-    packets: u64,
-    octets: u64,
     finished: bool,
     frame: Frame,
-    payload: [u8; PAYLOAD_SIZE_MAX],
+}
+
+/// The RTP stream: what was sent so far, and how the next packet is written.
+struct Stream {
+    ssrc: Ssrc,
+    payload_type: PayloadType,
+    sequence_number: SequenceNumber,
+    voice: u64,
+    probes: u64,
+    octets: u64,
+}
+
+/// Where packets go and who seals them.
+pub(super) struct Path<'a, T> {
+    pub(super) to: SocketAddr,
+    pub(super) sender: &'a mut SrtpSender,
+    pub(super) log: Option<&'a mut TimingLog>,
+    pub(super) transmit: &'a mut T,
 }
 
 impl Uplink {
@@ -36,56 +55,80 @@ impl Uplink {
         Self {
             source,
             encoder: OpusEncoder::new(settings.encoder),
-            ssrc: settings.send_ssrc,
-            payload_type: settings.payload_type,
-            sequence_number: SequenceNumber(0),
+            gate: Gate::new(),
+            preroll: Preroll::new(),
+            stream: Stream {
+                ssrc: settings.send_ssrc,
+                payload_type: settings.payload_type,
+                sequence_number: SequenceNumber(0),
+                voice: 0,
+                probes: 0,
+                octets: 0,
+            },
             position: 0,
             next: settings.start,
             interval: interval(settings.clock_ppm),
-            packets: 0,
-            octets: 0,
             finished: false,
             frame: [0.0; FRAME_SAMPLES],
-            payload: [0; PAYLOAD_SIZE_MAX],
         }
     }
 
-    /// Sends every frame whose time has come.
-    pub(super) fn send_due(
-        &mut self,
-        now: Instant,
-        to: SocketAddr,
-        sender: &mut SrtpSender,
-        mut log: Option<&mut TimingLog>,
-        transmit: &mut impl Transmit,
-    ) {
+    /// Sends of every frame whose time has come what is wanted of it.
+    pub(super) fn send_due<T: Transmit>(&mut self, now: Instant, mut path: Path<'_, T>) {
         self.pass_over(now);
         while self.next <= now {
             self.finished |= !self.source.fill(&mut self.frame);
-            let encoded = self.encoder.encode(&self.frame, &mut self.payload);
-            let length = encoded.unwrap_or(0);
-            transmit.transmit(to, |slot| self.write(length, sender, slot));
-            if let Some(log) = &mut log {
-                log.push_sent(self.position);
+            self.encode();
+            let level = self.preroll.newest().level;
+            match self.gate.handle_frame(self.next, level) {
+                GateDecision::Send => self.stream.send(self.preroll.newest(), false, &mut path),
+                GateDecision::Onset => {
+                    for (place, frame) in self.preroll.onset().enumerate() {
+                        self.stream.send(frame, place == 0, &mut path);
+                    }
+                    self.preroll.clear();
+                }
+                GateDecision::Probe => {
+                    self.stream.probe(self.preroll.newest(), &mut path);
+                    self.preroll.hold();
+                }
+                GateDecision::Hold => self.preroll.hold(),
             }
-            self.sequence_number = self.sequence_number.next();
             self.position += FRAME_SAMPLES as u64;
-            self.packets += 1;
-            self.octets += length as u64;
             self.next += self.interval;
         }
+    }
+
+    /// Returns the gate, to tell it the node's order.
+    pub(super) fn gate_mut(&mut self) -> &mut Gate {
+        &mut self.gate
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(super) fn next(&self) -> Instant {
         self.next
     }
 
+    /// Returns the packets sent, level probes included.
     pub(super) fn packets(&self) -> u64 {
-        self.packets
+        self.stream.voice + self.stream.probes
+    }
+
+    /// Returns the packets sent that carry sound.
+    pub(super) fn voice_packets(&self) -> u64 {
+        self.stream.voice
+    }
+
+    /// Returns the level probes sent.
+    pub(super) fn probes(&self) -> u64 {
+        self.stream.probes
     }
 
     pub(super) fn octets(&self) -> u64 {
-        self.octets
+        self.stream.octets
     }
 
     pub(super) fn timestamp(&self) -> RtpTimestamp {
@@ -94,6 +137,14 @@ impl Uplink {
 
     pub(super) fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// Encodes the present frame.
+    fn encode(&mut self) {
+        let encoded = self.preroll.next();
+        encoded.position = self.position;
+        encoded.level = LevelDbov::from_samples(&self.frame);
+        encoded.length = self.encoder.encode(&self.frame, &mut encoded.payload).unwrap_or(0);
     }
 
     /// After a stall, as of a machine that slept, leaves out what nobody could hear in time. The
@@ -106,27 +157,60 @@ impl Uplink {
         let frames = u32::try_from(behind).unwrap_or(u32::MAX);
         self.next += self.interval * frames;
         self.position += u64::from(frames) * FRAME_SAMPLES as u64;
+        self.preroll.clear();
+    }
+}
+
+impl Stream {
+    fn send<T: Transmit>(&mut self, frame: &EncodedFrame, marker: bool, path: &mut Path<'_, T>) {
+        let payload = &frame.payload[..frame.length];
+        self.transmit(frame, marker, payload, path);
+        if let Some(log) = &mut path.log {
+            log.push_sent(frame.position);
+        }
+        self.voice += 1;
+        self.octets += payload.len() as u64;
     }
 
-    fn write(&self, payload_length: usize, sender: &mut SrtpSender, slot: &mut [u8]) -> usize {
+    fn probe<T: Transmit>(&mut self, frame: &EncodedFrame, path: &mut Path<'_, T>) {
+        self.transmit(frame, false, &[], path);
+        self.probes += 1;
+    }
+
+    fn transmit<T: Transmit>(
+        &mut self,
+        frame: &EncodedFrame,
+        marker: bool,
+        payload: &[u8],
+        path: &mut Path<'_, T>,
+    ) {
         let header = RtpHeader {
-            marker: self.packets == 0,
+            marker,
             payload_type: self.payload_type,
             sequence_number: self.sequence_number,
-            timestamp: self.timestamp(),
+            timestamp: RtpTimestamp(frame.position as u32),
             ssrc: self.ssrc,
         };
-        let mut length = header.write_fixed(0, true, slot);
-        let level = LevelDbov::from_samples(&self.frame);
-        let voice = level.0 < VOICE_DBOV;
-        let Ok(mut writer) = ElementWriter::new(&mut slot[length..]) else { return 0 };
-        if (ClientLevel { voice, level }).write(&mut writer).is_err() {
-            return 0;
-        }
-        length += writer.finish();
-        slot[length..length + payload_length].copy_from_slice(&self.payload[..payload_length]);
-        sender.protect_rtp(slot, length + payload_length).unwrap_or(0)
+        let sender = &mut *path.sender;
+        path.transmit.transmit(path.to, |slot| {
+            let length = write(&header, frame.level, payload, slot);
+            if length == 0 { 0 } else { sender.protect_rtp(slot, length).unwrap_or(0) }
+        });
+        self.sequence_number = self.sequence_number.next();
     }
+}
+
+/// Writes a plain packet and returns its length, 0 if the level does not fit.
+fn write(header: &RtpHeader, level: LevelDbov, payload: &[u8], slot: &mut [u8]) -> usize {
+    let mut length = header.write_fixed(0, true, slot);
+    let voice = level.0 < VOICE_DBOV;
+    let Ok(mut writer) = ElementWriter::new(&mut slot[length..]) else { return 0 };
+    if (ClientLevel { voice, level }).write(&mut writer).is_err() {
+        return 0;
+    }
+    length += writer.finish();
+    slot[length..length + payload.len()].copy_from_slice(payload);
+    length + payload.len()
 }
 
 /// Returns how long a frame of 20 ms lasts on a clock that runs `ppm` millionths fast.

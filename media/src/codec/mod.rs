@@ -96,4 +96,14 @@ pub trait Codec: Send {
     /// # Errors
     /// `InvalidPacket` for a payload that is malformed or stands for over 120 ms.
     fn payload_samples(&self, payload: &[u8]) -> Result<usize, CodecError>;
+
+    /// Tells whether these payloads can stand in one of at most `PAYLOAD_SIZE_MAX` octets.
+    fn can_pack(&self, payloads: &[&[u8]]) -> bool;
+
+    /// Packs payloads of one frame each into one that decodes to the same, without encoding
+    /// again; returns its length.
+    ///
+    /// # Errors
+    /// `InvalidPacket` if they cannot stand in one, `BufferTooSmall` if `packet` holds too little.
+    fn pack(&self, payloads: &[&[u8]], packet: &mut [u8]) -> Result<usize, CodecError>;
 }

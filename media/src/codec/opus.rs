@@ -6,6 +6,10 @@
 
 #![allow(unsafe_code)]
 
+mod framing;
+
+pub use framing::{Frames, Toc, can_follow, frames, pack, pack_size};
+
 use opusic_sys as sys;
 use sys::{OPUS_OK, OpusDecoder as RawDecoder, OpusEncoder as RawEncoder};
 
@@ -43,6 +47,14 @@ impl Codec for Opus {
             Ok(samples) if (1..=PACKET_SAMPLES_MAX).contains(&samples) => Ok(samples),
             _ => Err(CodecError::InvalidPacket),
         }
+    }
+
+    fn can_pack(&self, payloads: &[&[u8]]) -> bool {
+        pack_size(payloads).is_ok_and(|size| size <= PAYLOAD_SIZE_MAX)
+    }
+
+    fn pack(&self, payloads: &[&[u8]], packet: &mut [u8]) -> Result<usize, CodecError> {
+        pack(payloads, packet)
     }
 }
 
@@ -249,5 +261,73 @@ mod tests {
     #[test]
     fn lookahead_is_six_and_a_half_milliseconds() {
         assert_eq!(OpusEncoder::new(SETTINGS).lookahead_samples(), 312);
+    }
+
+    /// The sizes of a packet's frames by libopus' own parser; `None` if it refuses the packet.
+    fn parsed_by_libopus(payload: &[u8]) -> Option<Vec<usize>> {
+        let (mut toc, mut sizes, mut starts) = (0, [0; 48], [std::ptr::null(); 48]);
+        // SAFETY: pointer and length describe `payload`; the arrays hold the 48 frames that a
+        // packet has at most; a null offset is allowed.
+        let count = unsafe {
+            sys::opus_packet_parse(
+                payload.as_ptr(),
+                payload.len() as i32,
+                &raw mut toc,
+                starts.as_mut_ptr(),
+                sizes.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        };
+        let count = usize::try_from(count).ok()?;
+        Some(sizes[..count].iter().map(|size| size.cast_unsigned().into()).collect())
+    }
+
+    #[test]
+    fn frames_are_those_that_libopus_finds() {
+        let mut random = 1_u64;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 40) as usize
+        };
+        let mut accepted = [0; 4];
+        for round in 0..200_000 {
+            let length = next() % if round % 2 == 0 { 24 } else { 2_600 };
+            let mut payload: Vec<u8> = (0..length).map(|_| next() as u8).collect();
+            // Small counts and sizes, so that every second packet is not refused for its count.
+            payload.iter_mut().skip(1).take(next() % 6).for_each(|octet| *octet &= 0xc7);
+            let found = frames(&payload).ok();
+            let sizes = found.map(|all| all.map(|(_, frame)| frame.len()).collect::<Vec<_>>());
+            assert_eq!(sizes, parsed_by_libopus(&payload), "{payload:?}");
+            if sizes.is_some() {
+                accepted[usize::from(payload[0] & 3)] += 1;
+            }
+        }
+        assert!(accepted.iter().all(|count| *count > 1_000), "{accepted:?}");
+    }
+
+    #[test]
+    fn pack_decodes_to_the_samples_of_its_packets() {
+        let mut encoder = OpusEncoder::new(SETTINGS);
+        let (mut singly, mut packed) = (OpusDecoder::new(), OpusDecoder::new());
+        for start in (0..60).step_by(3) {
+            for count in [2, 3] {
+                let mut payloads = Vec::new();
+                let mut expected = Vec::new();
+                for frame in start..start + count {
+                    let (mut payload, mut pcm) = ([0; PAYLOAD_SIZE_MAX], [0.0; FRAME_SAMPLES]);
+                    let length = encoder.encode(&tone(frame), &mut payload).unwrap();
+                    payloads.push(payload[..length].to_vec());
+                    singly.decode(Some(&payload[..length]), &mut pcm).unwrap();
+                    expected.extend(pcm);
+                }
+                let pieces: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
+                let mut packet = [0; PAYLOAD_SIZE_MAX];
+                let length = pack(&pieces, &mut packet).unwrap();
+                assert_eq!(Opus.payload_samples(&packet[..length]), Ok(expected.len()));
+                let mut pcm = [0.0; PACKET_SAMPLES_MAX];
+                let samples = packed.decode(Some(&packet[..length]), &mut pcm).unwrap();
+                assert_eq!(pcm[..samples], expected);
+            }
+        }
     }
 }

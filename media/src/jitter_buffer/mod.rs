@@ -3,6 +3,7 @@
 //! Owns the decision when a packet is due, what counts as lost, and when the delay may shrink. It
 //! never decodes: whoever pulls does. Memory is one block, taken when the buffer is made.
 
+mod passed;
 mod ring;
 mod slack;
 mod target;
@@ -14,6 +15,7 @@ use crate::drop_reason::DropReason;
 use crate::extension::LevelDbov;
 use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
+use passed::Passed;
 use ring::{CAPACITY, Place, Ring};
 use slack::{Slack, nanos};
 use target::Target;
@@ -82,6 +84,8 @@ pub struct JitterBuffer {
     /// Late packets, less one for each `LATE_WINDOW` played.
     late_recently: u32,
     played_since_late: u32,
+    /// What is given up after a stall, until a packet from behind it is played.
+    passed: Option<Passed>,
     counters: JitterCounters,
 }
 
@@ -127,6 +131,7 @@ impl JitterBuffer {
             quiet_run: 0,
             late_recently: 0,
             played_since_late: 0,
+            passed: None,
             counters: JitterCounters::default(),
         }
     }
@@ -143,6 +148,7 @@ impl JitterBuffer {
         self.quiet_run = 0;
         self.late_recently = 0;
         self.played_since_late = 0;
+        self.passed = None;
         self.counters = JitterCounters::default();
     }
 
@@ -183,8 +189,16 @@ impl JitterBuffer {
         loop {
             let expected = self.position.map(|position| position.index);
             let Some((place, packet)) = self.ring.oldest(expected) else {
+                if let Some(passed) = self.passed {
+                    self.set_passed(passed.extended());
+                    return Pull::Idle;
+                }
                 return self.conceal(now, CONCEALED_MAX);
             };
+            if self.passed.is_some_and(|passed| passed.contains(&packet)) {
+                self.ring.take(place);
+                continue;
+            }
             let hole = self.hole_before(&packet);
             let is_at_its_time = match hole {
                 Some(hole) if self.concealed < hole => return self.conceal(now, hole),
@@ -227,6 +241,15 @@ impl JitterBuffer {
         self.slack.shorten(step);
     }
 
+    /// Gives up the next `samples` of the stream, of which nobody asked for in time, and whatever
+    /// comes of them yet: what follows is played with the delay of before.
+    pub fn pass_over(&mut self, samples: u32) {
+        let concealed = self.concealed;
+        let next = self.position.map(|position| position.timestamp.wrapping_add(concealed));
+        let start = next.or_else(|| self.ring.oldest(None).map(|(_, packet)| packet.timestamp));
+        self.set_passed(start.map(|start| Passed::new(start, samples)));
+    }
+
     /// Returns how long a packet now waits at least.
     pub fn target(&self) -> Duration {
         self.target.wait()
@@ -266,12 +289,22 @@ impl JitterBuffer {
         Err(DropReason::Late)
     }
 
+    /// Goes on behind what is given up, or, if that is not to be expected, pauses.
+    fn set_passed(&mut self, passed: Option<Passed>) {
+        self.passed = passed;
+        self.concealed = if passed.is_some() { 0 } else { CONCEALED_MAX };
+        if let (Some(position), Some(passed)) = (&mut self.position, passed) {
+            position.timestamp = passed.end();
+        }
+    }
+
     /// Returns how many samples are missing before `packet`; `None` if it begins a new spurt.
     fn hole_before(&self, packet: &BufferedPacket<'_>) -> Option<u32> {
         let position = self.position?;
         let hole = u32::try_from(packet.timestamp.distance_from(position.timestamp)).ok()?;
         let is_hole = match packet.index == position.index {
             true => hole == 0,
+            false if self.passed.is_some() && hole == 0 => true,
             false => (1..=CONCEALED_MAX).contains(&hole) && hole.is_multiple_of(CONCEALED_STEP),
         };
         is_hole.then_some(hole)
@@ -305,10 +338,16 @@ impl JitterBuffer {
             if let Some(hole) = hole
                 && self.concealed > hole
             {
-                self.counters.late += 1;
-                self.late_recently += 1;
-                let late_by = packet.received_at.saturating_since(position.due + duration(hole));
-                self.target.grow(now, late_by, duration(packet.samples));
+                // Where packets become longer, the first one comes later by what it holds more:
+                // that is its sender's doing, and no reason to wait longer for those behind it.
+                let longer = duration(packet.samples.saturating_sub(position.samples));
+                let due = position.due + duration(hole) + longer;
+                let late_by = packet.received_at.saturating_since(due);
+                if longer.is_zero() || !late_by.is_zero() {
+                    self.counters.late += 1;
+                    self.late_recently += 1;
+                    self.target.grow(now, late_by, duration(packet.samples));
+                }
             }
         }
         if hole != Some(self.concealed) && !is_given_up {
@@ -319,6 +358,7 @@ impl JitterBuffer {
     }
 
     fn give(&mut self, now: Instant, place: Place, skips: bool) -> Pull<'_> {
+        self.passed = None;
         let packet = self.ring.take(place);
         let length = duration(packet.samples);
         let given = self.position.map_or(0, |position| {

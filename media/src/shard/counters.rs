@@ -1,5 +1,7 @@
 //! What a shard did, for reports and metrics.
 
+use super::leg::RemoteReception;
+use super::tick_lateness::TickLateness;
 use crate::drop_reason::DropCounters;
 
 /// Counts since the shard began.
@@ -25,6 +27,37 @@ pub struct ShardCounters {
     pub outbox_refused: u64,
     /// Events that control did not take in time.
     pub events_dropped: u64,
+    /// Legs added.
+    pub joins: u64,
+    /// Legs removed.
+    pub leaves: u64,
+    /// Legs that are heard now.
+    pub talkers: u64,
+    /// How late engines' timeouts were called.
+    pub tick_lateness: TickLateness,
+    /// What members report of the streams they are sent.
+    pub receptions: ReceptionSums,
+    /// Level probes received: packets with a level and no payload.
+    pub probes_in: u64,
+    /// Compounds that told a member another uplink order than the one before, the first included.
+    pub orders_out: u64,
+    /// Members that were ordered to send voice while the others send probes.
+    pub promotions: u64,
+    /// Members that lost this again.
+    pub demotions: u64,
+    /// Loud members that found every place of their conference taken.
+    pub promotions_refused: u64,
+}
+
+/// Sums over all receiver reports of members, from which averages are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceptionSums {
+    /// Reports that told of a stream which the member is sent.
+    pub reports: u64,
+    /// The share of packets lost in each report's interval, in 1/256.
+    pub fraction_lost: u64,
+    /// Interarrival jitter at the members, in samples.
+    pub jitter: u64,
 }
 
 impl ShardCounters {
@@ -40,5 +73,30 @@ impl ShardCounters {
         self.drops.add(&other.drops);
         self.outbox_refused += other.outbox_refused;
         self.events_dropped += other.events_dropped;
+        self.joins += other.joins;
+        self.leaves += other.leaves;
+        self.talkers += other.talkers;
+        self.tick_lateness.add(&other.tick_lateness);
+        self.receptions.add(&other.receptions);
+        self.probes_in += other.probes_in;
+        self.orders_out += other.orders_out;
+        self.promotions += other.promotions;
+        self.demotions += other.demotions;
+        self.promotions_refused += other.promotions_refused;
+    }
+}
+
+impl ReceptionSums {
+    /// Counts one member's report.
+    pub(super) fn count(&mut self, reception: &RemoteReception) {
+        self.reports += 1;
+        self.fraction_lost += u64::from(reception.fraction_lost);
+        self.jitter += u64::from(reception.jitter);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.reports += other.reports;
+        self.fraction_lost += other.fraction_lost;
+        self.jitter += other.jitter;
     }
 }

@@ -1,8 +1,8 @@
 //! Step 2 of a packet's way: from a datagram to the leg's engine.
 
-use super::{Events, Shard, ShardEvent};
+use super::{Events, RemoteReception, Shard, ShardEvent};
 use crate::drop_reason::DropReason;
-use crate::engine::{Engine, IncomingPacket};
+use crate::engine::{Engine, EngineInput, IncomingPacket};
 use crate::extension::ClientLevel;
 use crate::leg::LegId;
 use crate::rtcp::{RtcpPacket, RtcpPackets};
@@ -63,25 +63,26 @@ impl<E: Engine> Shard<E> {
         let leg = self.legs.leg_mut(id).ok_or(DropReason::UnknownSsrc)?;
         let packet = RtpPacket::parse(plain)?;
         leg.reception.count(index.0, packet.timestamp(), received_at);
+        let level = ClientLevel::read(&packet)?;
         let incoming = IncomingPacket {
             index: index.0,
             timestamp: packet.timestamp(),
             marker: packet.marker(),
             payload_type: packet.payload_type(),
-            level: ClientLevel::read(&packet)?,
+            level,
             received_at,
             payload: packet.payload(),
         };
+        self.counters.probes_in += u64::from(incoming.payload.is_empty());
         let (leg_key, key) = (leg.key, leg.conference);
-        let Some(Some(conference)) = self.conferences.get_mut(key.0 as usize) else {
-            return Err(DropReason::UnknownSsrc);
-        };
+        let conference = self.conferences.get_mut(key).ok_or(DropReason::UnknownSsrc)?;
         let (resources, outbox) = (&mut self.resources, &mut self.outbox);
         let outcome = conference.engine.handle_rtp(now, leg_key, &incoming, resources, outbox);
         if !self.outbox.is_empty() {
             self.drain(now, transmit);
         }
         self.reschedule(key);
+        self.hear_level(now, id, level.level, outcome, transmit);
         outcome
     }
 
@@ -95,18 +96,22 @@ impl<E: Engine> Shard<E> {
         let ssrc = sender_ssrc(bytes).ok_or(DropReason::TooShort)?;
         let leg = self.legs.by_send_ssrc(ssrc).ok_or(DropReason::UnknownSsrc)?;
         let plain = leg.receiver.unprotect_rtcp(bytes)?;
-        let is_newest = leg.newest_rtcp.is_none_or(|newest| newest < plain.index);
-        leg.newest_rtcp = leg.newest_rtcp.max(Some(plain.index));
+        let is_newest = leg.receiver.newest_rtcp_index(ssrc) == Some(plain.index);
         let has_moved = is_newest && leg.follow(now, from);
         let id = leg.id;
-        let packets = RtcpPackets::parse(&bytes[..plain.length]).inspect(|packets| {
+        let heard = RtcpPackets::parse(&bytes[..plain.length]).map(|packets| {
             self.counters.reports_in += 1;
-            hear_compound(leg, packets.clone(), received_at, &mut self.events);
+            hear_compound(leg, packets, received_at, &mut self.events)
         });
         if has_moved {
             self.answer_new_address(now, id, transmit);
         }
-        packets.map(|_| ())
+        if let Some(reception) = heard? {
+            self.counters.receptions.count(&reception);
+            let loss = f32::from(reception.fraction_lost) / FRACTION_ONE;
+            self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss });
+        }
+        Ok(())
     }
 
     /// Tells the member at once that its new path works both ways.
@@ -116,19 +121,23 @@ impl<E: Engine> Shard<E> {
     }
 }
 
+/// Takes a compound in; returns what the member reports of the streams that it is sent.
 fn hear_compound(
     leg: &mut Leg,
     packets: RtcpPackets<'_>,
     received_at: Instant,
     events: &mut Events,
-) {
+) -> Option<RemoteReception> {
+    let mut reception = None;
     for packet in packets {
         match packet {
             RtcpPacket::SenderReport(report) => {
                 leg.last_sr = Some((report.info.ntp.compact(), received_at));
-                leg.hear_blocks(report.blocks, received_at);
+                reception = leg.hear_blocks(report.blocks, received_at).or(reception);
             }
-            RtcpPacket::ReceiverReport(report) => leg.hear_blocks(report.blocks, received_at),
+            RtcpPacket::ReceiverReport(report) => {
+                reception = leg.hear_blocks(report.blocks, received_at).or(reception);
+            }
             RtcpPacket::Goodbye(goodbye) => {
                 let is_own = goodbye.sources().any(|source| source == leg.send_ssrc);
                 if is_own && !leg.said_goodbye {
@@ -138,4 +147,8 @@ fn hear_compound(
             RtcpPacket::SourceDescription(_) | RtcpPacket::Application(_) => {}
         }
     }
+    reception
 }
+
+/// What a fraction lost counts in: 1/256 (RFC 3550 section 6.4.1).
+const FRACTION_ONE: f32 = 256.0;

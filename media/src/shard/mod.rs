@@ -4,35 +4,45 @@
 //! leg's engine, and protects what the engine queued straight into send slots. A packet that does
 //! not authenticate changes nothing but a counter.
 
+mod conferences;
 mod counters;
 mod error;
 mod events;
 mod inbound;
+mod keep_alive;
 mod leg;
+mod orders;
 mod outbound;
 mod random;
 mod reports;
 mod table;
+mod tick_lateness;
 mod timers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use counters::ShardCounters;
+pub use conferences::PROMOTED_MAX;
+pub use counters::{ReceptionSums, ShardCounters};
 pub use error::ShardError;
 pub use events::ShardEvent;
-pub use leg::{LegGrant, LegReport, LegRequest, RemoteReception};
-pub use reports::{
-    KEEP_ALIVE_NAME, KEEP_ALIVE_SUBTYPE, MediaEpoch, REPORT_INTERVAL, keep_alive, ntp,
+pub use keep_alive::{
+    KEEP_ALIVE_LEN, KEEP_ALIVE_NAME, KEEP_ALIVE_SUBTYPE, KeepAlive, MediaEpoch, UplinkOrder,
+    keep_alive,
 };
+pub use leg::{LegGrant, LegReport, LegRequest, RemoteReception};
+pub use orders::{PROMOTION_HOLD, PROMOTION_LEVEL};
+pub use reports::{REPORT_INTERVAL, ntp};
+pub use tick_lateness::{TICK_LATENESS_BUCKETS, TickLateness};
 
-use crate::engine::{Engine, EngineInput, LegConfig, LegKey, ReceiveStream};
+use crate::engine::{Engine, EngineInput, EngineOutput, LegConfig, LegKey, ReceiveStream};
 use crate::leg::LegId;
 use crate::outbox::{Outbox, OutboxLimits};
 use crate::rtp::SequenceNumber;
 use crate::srtp::ProtectTap;
 use crate::time::Instant;
 use crate::transmit::Transmit;
+use conferences::ConferenceTable;
 use events::Events;
 use leg::Leg;
 use random::SplitMix;
@@ -63,21 +73,16 @@ pub struct ShardConfig {
 pub struct Shard<E: Engine> {
     config: ShardConfig,
     legs: LegTable,
-    conferences: Vec<Option<Conference<E>>>,
-    free_conferences: Vec<u32>,
+    conferences: ConferenceTable<E>,
     resources: E::Resources,
     outbox: Outbox,
     timers: Timers,
     events: Events,
     counters: ShardCounters,
+    uplink: UplinkOrder,
     random: SplitMix,
     /// Scratch memory: the legs whose turn it is to be sent a report.
     reported: Vec<LegId>,
-}
-
-struct Conference<E> {
-    engine: E,
-    epoch: MediaEpoch,
 }
 
 impl<E: Engine> Shard<E> {
@@ -85,13 +90,13 @@ impl<E: Engine> Shard<E> {
     pub fn new(config: ShardConfig, resources: E::Resources) -> Self {
         Self {
             legs: LegTable::new(config.index, config.legs_max),
-            conferences: Vec::new(),
-            free_conferences: Vec::new(),
+            conferences: ConferenceTable::new(config.conferences_max),
             resources,
             outbox: Outbox::new(config.outbox),
             timers: Timers::new(config.conferences_max),
             events: Events::new(),
             counters: ShardCounters::default(),
+            uplink: UplinkOrder::default(),
             random: SplitMix(config.seed),
             reported: Vec::with_capacity(config.legs_max.div_ceil(REPORT_TURNS)),
             config,
@@ -107,33 +112,20 @@ impl<E: Engine> Shard<E> {
         engine: E,
         epoch: MediaEpoch,
     ) -> Result<ConferenceKey, ShardError> {
-        let conferences_max = self.config.conferences_max;
-        let key = match self.free_conferences.pop() {
-            Some(key) => key,
-            None if self.conferences.len() < conferences_max => {
-                self.conferences.push(None);
-                self.conferences.len() as u32 - 1
-            }
-            None => return Err(ShardError::ConferencesFull { conferences_max }),
-        };
-        self.conferences[key as usize] = Some(Conference { engine, epoch });
-        self.reschedule(ConferenceKey(key));
-        Ok(ConferenceKey(key))
+        let key = self.conferences.insert(engine, epoch)?;
+        self.reschedule(key);
+        Ok(key)
     }
 
-    /// Removes a conference and all its legs; returns its engine.
+    /// Removes a conference and all its legs; returns its engine. Costs as much as its legs.
     pub fn remove_conference(&mut self, now: Instant, key: ConferenceKey) -> Option<E> {
-        self.conferences.get(key.0 as usize)?.as_ref()?;
-        let legs: Vec<_> = self.legs.stride(0, 1).collect();
-        for id in legs {
-            if self.legs.leg(id).is_some_and(|leg| leg.conference == key) {
-                self.remove_leg(now, id);
-            }
+        while let Some(slot) = self.conferences.get(key)?.legs.last().copied() {
+            let Some(id) = self.legs.at(slot).map(|leg| leg.id) else { break };
+            self.remove_leg(now, id);
         }
-        let conference = self.conferences.get_mut(key.0 as usize)?.take()?;
+        let conference = self.conferences.remove(key)?;
         self.timers.cancel(key);
         self.events.forget(key);
-        self.free_conferences.push(key.0);
         Some(conference.engine)
     }
 
@@ -147,9 +139,8 @@ impl<E: Engine> Shard<E> {
         key: ConferenceKey,
         request: &LegRequest,
     ) -> Result<LegGrant, ShardError> {
-        let Some(Some(conference)) = self.conferences.get_mut(key.0 as usize) else {
-            return Err(ShardError::UnknownConference(key));
-        };
+        let unknown = ShardError::UnknownConference(key);
+        let conference = self.conferences.get_mut(key).ok_or(unknown)?;
         let legs_max = self.config.legs_max;
         let id = self.legs.reserve().ok_or(ShardError::LegsFull { legs_max })?;
         let streams = conference.engine.receive_streams();
@@ -173,7 +164,9 @@ impl<E: Engine> Shard<E> {
         leg.key = conference.engine.add_leg(now, config).inspect_err(|_| {
             self.legs.release(id);
         })?;
+        leg.place = conference.add_leg(id.index);
         self.legs.fill(leg);
+        self.counters.joins += 1;
         self.timers.start_reports(now);
         self.reschedule(key);
         Ok(grant)
@@ -185,8 +178,14 @@ impl<E: Engine> Shard<E> {
             return false;
         }
         let Some(leg) = self.legs.release(id) else { return false };
-        if let Some(Some(conference)) = self.conferences.get_mut(leg.conference.0 as usize) {
+        self.counters.leaves += 1;
+        self.counters.talkers -= u64::from(leg.orders.is_talking);
+        if let Some(conference) = self.conferences.get_mut(leg.conference) {
             conference.engine.remove_leg(now, leg.key, &mut self.resources);
+            let moved = conference.remove_leg(leg.place);
+            if let Some(moved) = moved.and_then(|slot| self.legs.at_mut(slot)) {
+                moved.place = leg.place;
+            }
         }
         self.reschedule(leg.conference);
         true
@@ -201,7 +200,7 @@ impl<E: Engine> Shard<E> {
     ) -> bool {
         let Some(leg) = self.legs.leg(id) else { return false };
         let (conference, input) = (leg.conference, input(leg.key));
-        if let Some(Some(conference)) = self.conferences.get_mut(conference.0 as usize) {
+        if let Some(conference) = self.conferences.get_mut(conference) {
             conference.engine.handle_input(now, input);
         }
         self.reschedule(conference);
@@ -210,8 +209,9 @@ impl<E: Engine> Shard<E> {
 
     /// Does what is due: engines' ticks, deferred packets, reports.
     pub fn handle_timeout(&mut self, now: Instant, transmit: &mut impl Transmit) {
-        while let Some(key) = self.timers.pop_due(now) {
-            if let Some(Some(conference)) = self.conferences.get_mut(key.0 as usize) {
+        while let Some((key, deadline)) = self.timers.pop_due(now) {
+            if let Some(conference) = self.conferences.get_mut(key) {
+                self.counters.tick_lateness.record(now.saturating_since(deadline));
                 conference.engine.handle_timeout(now, &mut self.resources, &mut self.outbox);
                 self.drain(now, transmit);
             }
@@ -238,12 +238,17 @@ impl<E: Engine> Shard<E> {
 
     /// Returns the engine of a conference.
     pub fn engine(&self, key: ConferenceKey) -> Option<&E> {
-        self.conferences.get(key.0 as usize)?.as_ref().map(|conference| &conference.engine)
+        self.conferences.get(key).map(|conference| &conference.engine)
     }
 
     /// Gives every engine.
     pub fn engines(&self) -> impl Iterator<Item = &E> {
-        self.conferences.iter().flatten().map(|conference| &conference.engine)
+        self.conferences.iter().map(|conference| &conference.engine)
+    }
+
+    /// Returns the pools that all engines share, for change.
+    pub fn resources_mut(&mut self) -> &mut E::Resources {
+        &mut self.resources
     }
 
     /// Returns one leg's figures.
@@ -267,8 +272,17 @@ impl<E: Engine> Shard<E> {
 
     /// Takes an engine's reports and its next deadline.
     fn reschedule(&mut self, key: ConferenceKey) {
-        let Some(Some(conference)) = self.conferences.get_mut(key.0 as usize) else { return };
+        let Some(conference) = self.conferences.get_mut(key) else { return };
         while let Some(output) = conference.engine.poll_output() {
+            let (id, is_talking) = match output {
+                EngineOutput::TalkerStarted(id) => (id, true),
+                EngineOutput::TalkerStopped(id) => (id, false),
+            };
+            if let Some(leg) = self.legs.leg_mut(id) {
+                self.counters.talkers -= u64::from(leg.orders.is_talking);
+                self.counters.talkers += u64::from(is_talking);
+                leg.orders.is_talking = is_talking;
+            }
             self.events.push(ShardEvent::Engine(key, output));
         }
         self.timers.set(key, conference.engine.poll_timeout());

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::{MEDIA_TIMEOUT, REPORT_TURNS, Shard, ShardCounters, ShardEvent, reports};
+use super::orders::demote_if_quiet;
+use super::{KeepAlive, MEDIA_TIMEOUT, REPORT_TURNS, Shard, ShardCounters, ShardEvent, reports};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::leg::LegId;
@@ -41,7 +42,7 @@ impl<E: Engine> Shard<E> {
 
     /// Sends a leg its compound, unless its member was not heard for too long or never.
     pub(super) fn send_report(&mut self, now: Instant, id: LegId, transmit: &mut impl Transmit) {
-        let Self { legs, conferences, counters, events, .. } = self;
+        let Self { legs, conferences, counters, events, uplink, .. } = self;
         let Some(leg) = legs.leg_mut(id) else { return };
         if now.saturating_since(leg.heard_at) > MEDIA_TIMEOUT {
             leg.address = None;
@@ -50,16 +51,20 @@ impl<E: Engine> Shard<E> {
             }
             return;
         }
+        let Some(conference) = conferences.get_mut(leg.conference) else { return };
+        demote_if_quiet(now, leg, conference, counters);
         let Some(to) = leg.address else { return };
-        let Some(Some(conference)) = conferences.get(leg.conference.0 as usize) else { return };
+        let order = leg.orders.under(*uplink);
+        let said = KeepAlive { epoch: conference.epoch, uplink: order };
         transmit.transmit(to, |slot| {
-            let written = reports::write_compound(leg, now, conference.epoch, slot).unwrap_or(0);
+            let written = reports::write_compound(leg, now, said, slot).unwrap_or(0);
             if written == 0 {
                 return 0;
             }
             match leg.sender.protect_rtcp(slot, written) {
                 Ok(sealed) => {
                     counters.reports_out += 1;
+                    counters.orders_out += u64::from(leg.orders.told.replace(order) != Some(order));
                     sealed
                 }
                 Err(error) => {

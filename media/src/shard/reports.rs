@@ -1,53 +1,21 @@
-//! RTCP between a shard and its members: reports, and keep-alives that carry the epoch.
+//! RTCP from a shard to its members: reports, with a keep-alive in each.
 //!
-//! Everything a shard sends and reads here is under SRTCP. The clock in sender reports is the
+//! All of it goes under SRTCP. The clock in sender reports is the
 //! driver's, not the day's: only differences of it are used (RFC 3550 section 4 allows it).
 
 use std::time::Duration;
 
+use super::keep_alive::{KeepAlive, keep_alive};
 use super::leg::Leg;
 use crate::codec::SAMPLE_RATE_HZ;
-use crate::leg::Ssrc;
 use crate::rtcp::{
-    Application, CompactNtp, CompoundWriter, ExtendedSequence, NtpTimestamp, ReportBlock,
-    RtcpWriteError, SenderInfo,
+    CompactNtp, CompoundWriter, ExtendedSequence, NtpTimestamp, ReportBlock, RtcpWriteError,
+    SenderInfo,
 };
 use crate::time::Instant;
 
-/// Which ownership of a conference a keep-alive belongs to; ordered by counter, then rank.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MediaEpoch {
-    /// Grows with each change of owner.
-    pub counter: u64,
-    /// The owner's place in the succession.
-    pub rank: u16,
-}
-
 /// How often each leg is sent a compound, and how often a member sends one.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-
-/// The name of our application-defined RTCP packets.
-pub const KEEP_ALIVE_NAME: [u8; 4] = *b"SABH";
-
-/// Subtype of a keep-alive: 8 octets epoch counter, 2 octets rank, 2 octets zero.
-pub const KEEP_ALIVE_SUBTYPE: u8 = 0;
-
-impl MediaEpoch {
-    /// Writes the epoch as the data of a keep-alive.
-    pub fn to_bytes(self) -> [u8; 12] {
-        let mut bytes = [0; 12];
-        bytes[..8].copy_from_slice(&self.counter.to_be_bytes());
-        bytes[8..10].copy_from_slice(&self.rank.to_be_bytes());
-        bytes
-    }
-
-    /// Reads the data of a keep-alive; what follows the known octets is ignored.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (counter, rest) = bytes.split_first_chunk()?;
-        let (rank, _) = rest.split_first_chunk()?;
-        Some(Self { counter: u64::from_be_bytes(*counter), rank: u16::from_be_bytes(*rank) })
-    }
-}
 
 /// Returns the driver's clock in NTP's format.
 pub fn ntp(now: Instant) -> NtpTimestamp {
@@ -61,11 +29,10 @@ pub fn ntp(now: Instant) -> NtpTimestamp {
 pub(super) fn write_compound(
     leg: &mut Leg,
     now: Instant,
-    epoch: MediaEpoch,
+    said: KeepAlive,
     out: &mut [u8],
 ) -> Result<usize, RtcpWriteError> {
-    let Some(stream) = leg.sent.first().copied() else { return Ok(0) };
-    let own = stream.ssrc;
+    let Some((own, stream)) = leg.sent.iter().next().copied() else { return Ok(0) };
     let block = report_block(leg, now);
     let blocks = block.as_slice();
     let mut writer = CompoundWriter::new(out);
@@ -84,13 +51,8 @@ pub(super) fn write_compound(
         None => writer.receiver_report(own, blocks)?,
     }
     writer.cname(own, CNAME)?;
-    writer.application(&keep_alive(own, &epoch.to_bytes()))?;
+    writer.application(&keep_alive(own, &said.to_bytes()))?;
     Ok(writer.finish())
-}
-
-/// Makes a keep-alive packet.
-pub fn keep_alive(ssrc: Ssrc, epoch: &[u8; 12]) -> Application<'_> {
-    Application { subtype: KEEP_ALIVE_SUBTYPE, ssrc, name: KEEP_ALIVE_NAME, data: epoch }
 }
 
 fn report_block(leg: &mut Leg, now: Instant) -> Option<ReportBlock> {

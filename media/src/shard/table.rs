@@ -68,6 +68,16 @@ impl LegTable {
         slot.leg.as_deref().filter(|leg| leg.id == id)
     }
 
+    /// Returns the leg of a slot.
+    pub(super) fn at(&self, slot: u16) -> Option<&Leg> {
+        self.slots.get(usize::from(slot))?.leg.as_deref()
+    }
+
+    /// Returns the leg of a slot, for change.
+    pub(super) fn at_mut(&mut self, slot: u16) -> Option<&mut Leg> {
+        self.slots.get_mut(usize::from(slot))?.leg.as_deref_mut()
+    }
+
     /// Finds the leg that sends with `ssrc`.
     pub(super) fn by_send_ssrc(&mut self, ssrc: Ssrc) -> Option<&mut Leg> {
         let slot = self.slots.get_mut((ssrc.0 & 0xffff) as usize)?;

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use super::{ConferenceKey, REPORT_INTERVAL, REPORT_TURNS};
 use crate::time::Instant;
@@ -13,6 +14,8 @@ pub(super) struct Timers {
     deadlines: Vec<Option<Instant>>,
     reports_at: Option<Instant>,
     turn: usize,
+    /// Turns that come faster, until every leg had one.
+    hasty_turns: usize,
 }
 
 impl Timers {
@@ -24,6 +27,7 @@ impl Timers {
             deadlines: Vec::new(),
             reports_at: None,
             turn: 0,
+            hasty_turns: 0,
         }
     }
 
@@ -50,8 +54,8 @@ impl Timers {
         self.set(key, None);
     }
 
-    /// Gives out the next conference that is due, and forgets its deadline.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<ConferenceKey> {
+    /// Gives out the next conference that is due and when it was, and forgets its deadline.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(ConferenceKey, Instant)> {
         self.drop_stale();
         let Reverse((deadline, key)) = *self.queue.peek()?;
         if deadline > now {
@@ -59,7 +63,7 @@ impl Timers {
         }
         self.queue.pop();
         self.deadlines[key.0 as usize] = None;
-        Some(key)
+        Some((key, deadline))
     }
 
     /// Begins to send reports, if nothing did before.
@@ -70,14 +74,25 @@ impl Timers {
     /// Ends reports: there is no leg.
     pub(super) fn stop_reports(&mut self) {
         self.reports_at = None;
+        self.hasty_turns = 0;
+    }
+
+    /// Lets every leg have its turn within `HASTE`, beginning at once; then all goes on as before.
+    pub(super) fn hasten_reports(&mut self) {
+        if let Some(due) = &mut self.reports_at {
+            *due = Instant::ZERO;
+            self.hasty_turns = REPORT_TURNS;
+        }
     }
 
     /// Gives out the turn that is due, if one is.
     pub(super) fn pop_reports(&mut self, now: Instant) -> Option<usize> {
         let due = self.reports_at.filter(|due| *due <= now)?;
-        let step = REPORT_INTERVAL / REPORT_TURNS as u32;
+        self.hasty_turns = self.hasty_turns.saturating_sub(1);
+        let interval = if self.hasty_turns > 0 { HASTE } else { REPORT_INTERVAL };
+        let next = due + interval / REPORT_TURNS as u32;
         // After a stall, turns are passed over rather than made up for in a burst.
-        self.reports_at = Some((due + step).max(now));
+        self.reports_at = Some(next.max(now));
         self.turn = (self.turn + 1) % REPORT_TURNS;
         Some(self.turn)
     }
@@ -107,6 +122,9 @@ impl Timers {
     }
 }
 
+/// Within how long every member is told of a change.
+const HASTE: Duration = Duration::from_secs(1);
+
 /// Entries for each conference, of which all but one are stale, beyond which the queue is rebuilt.
 const STALE_SHARE_MAX: usize = 2;
 
@@ -131,8 +149,8 @@ mod tests {
         timers.set(ConferenceKey(1), Some(at(20)));
         timers.set(ConferenceKey(0), Some(at(15)));
         assert_eq!(timers.next(), Some(at(15)));
-        assert_eq!(timers.pop_due(at(30)), Some(ConferenceKey(0)));
-        assert_eq!(timers.pop_due(at(30)), Some(ConferenceKey(1)));
+        assert_eq!(timers.pop_due(at(30)), Some((ConferenceKey(0), at(15))));
+        assert_eq!(timers.pop_due(at(30)), Some((ConferenceKey(1), at(20))));
         assert_eq!(timers.pop_due(at(30)), None);
     }
 
@@ -144,9 +162,9 @@ mod tests {
             timers.set(ConferenceKey(1), Some(at(ms)));
         }
         assert!(timers.queue.len() <= 70, "{}", timers.queue.len());
-        assert_eq!(timers.pop_due(at(20_000)), Some(ConferenceKey(0)));
+        assert_eq!(timers.pop_due(at(20_000)), Some((ConferenceKey(0), at(1))));
         assert_eq!(timers.pop_due(at(9_998)), None);
-        assert_eq!(timers.pop_due(at(9_999)), Some(ConferenceKey(1)));
+        assert_eq!(timers.pop_due(at(9_999)), Some((ConferenceKey(1), at(9_999))));
         assert_eq!((timers.pop_due(at(20_000)), timers.next()), (None, None));
     }
 
@@ -160,5 +178,22 @@ mod tests {
         }
         turns.sort_unstable();
         assert_eq!(turns, (0..REPORT_TURNS).collect::<Vec<_>>());
+    }
+    #[test]
+    fn hastened_turns_reach_each_leg_once_within_a_second() {
+        let mut timers = Timers::new(4);
+        timers.start_reports(at(0));
+        timers.pop_reports(at(100));
+        timers.hasten_reports();
+        let mut turns = Vec::new();
+        for ms in 130..1_130 {
+            turns.extend(timers.pop_reports(at(ms)));
+        }
+        turns.sort_unstable();
+        assert_eq!(turns, (0..REPORT_TURNS).collect::<Vec<_>>());
+        let after = timers.next().unwrap();
+        assert!(after > at(1_090) && after < at(1_200), "as before: {after:?}");
+        timers.pop_reports(after);
+        assert_eq!(timers.next(), Some(after + REPORT_INTERVAL / REPORT_TURNS as u32));
     }
 }

@@ -22,6 +22,7 @@ pub use master_key::{MasterKey, MasterKeyError};
 pub use receiver::{SrtpReceiver, Unprotected};
 pub use replay::REPLAY_WINDOW;
 pub use sender::{ProtectError, SrtpSender};
+pub(crate) use streams::Streams;
 pub use streams::{STREAMS_MAX, StreamsError};
 pub use suite::SrtpSuite;
 pub use tap::{KeyUse, KeyUseLog, ProtectTap};

@@ -121,6 +121,11 @@ impl SrtpReceiver {
     pub fn newest_index(&self, ssrc: Ssrc) -> Option<PacketIndex> {
         self.streams.stream(ssrc)?.rtp.newest()
     }
+
+    /// Returns the newest authenticated RTCP index of a stream, as `newest_index` does for RTP.
+    pub fn newest_rtcp_index(&self, ssrc: Ssrc) -> Option<PacketIndex> {
+        self.streams.stream(ssrc)?.rtcp.newest()
+    }
 }
 
 impl fmt::Debug for SrtpReceiver {

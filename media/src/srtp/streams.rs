@@ -18,9 +18,14 @@ pub enum StreamsError {
     Repeated(Ssrc),
 }
 
-/// The state of each stream, in a list that never grows.
+/// The state of each stream; never grows.
+///
+/// The first stream's lies in place, as most keys have but one: finding it takes no detour.
 #[derive(Debug)]
-pub(super) struct Streams<T>(Box<[(Ssrc, T)]>);
+pub(crate) struct Streams<T> {
+    first: Option<(Ssrc, T)>,
+    others: Box<[(Ssrc, T)]>,
+}
 
 impl<T: Default> Streams<T> {
     /// Makes fresh state for each stream.
@@ -36,16 +41,23 @@ impl<T: Default> Streams<T> {
                 return Err(StreamsError::Repeated(*ssrc));
             }
         }
-        Ok(Self(ssrcs.iter().map(|ssrc| (*ssrc, T::default())).collect()))
+        let mut fresh = ssrcs.iter().map(|ssrc| (*ssrc, T::default()));
+        Ok(Self { first: fresh.next(), others: fresh.collect() })
     }
 
     /// Returns a stream's state, for change.
     pub fn stream_mut(&mut self, ssrc: Ssrc) -> Option<&mut T> {
-        self.0.iter_mut().find(|(own, _)| *own == ssrc).map(|(_, state)| state)
+        let mut all = self.first.iter_mut().chain(&mut self.others);
+        all.find(|(own, _)| *own == ssrc).map(|(_, state)| state)
     }
 
     /// Returns a stream's state.
     pub fn stream(&self, ssrc: Ssrc) -> Option<&T> {
-        self.0.iter().find(|(own, _)| *own == ssrc).map(|(_, state)| state)
+        self.iter().find(|(own, _)| *own == ssrc).map(|(_, state)| state)
+    }
+
+    /// Gives every stream with its state, in the order in which they were listed.
+    pub fn iter(&self) -> impl Iterator<Item = &(Ssrc, T)> {
+        self.first.iter().chain(&self.others)
     }
 }

@@ -38,6 +38,12 @@ pub struct Bridge {
     pub fired: Vec<Instant>,
     pub heard: Vec<u64>,
     pub removed: usize,
+    /// What members report of what they are sent: leg and loss.
+    pub receptions: Vec<(LegKey, f32)>,
+    /// Reports a leg as heard when it first sends sound, not when it joins.
+    pub hears_voices: bool,
+    /// Refuses every packet for this.
+    pub refuses: Option<DropReason>,
     pub outputs: Vec<EngineOutput>,
     pub places: Vec<Option<Receiver>>,
 }
@@ -45,6 +51,7 @@ pub struct Bridge {
 pub struct Receiver {
     config: LegConfig,
     sent: [u16; STREAMS],
+    has_spoken: bool,
 }
 
 impl Bridge {
@@ -64,8 +71,10 @@ impl Engine for Bridge {
         if let Some(members_max) = self.members_max.filter(|max| self.legs() >= *max as usize) {
             return Err(AddLegError::Full { members_max });
         }
-        self.outputs.push(EngineOutput::TalkerStarted(leg.id));
-        self.places.push(Some(Receiver { config: leg, sent: [0; STREAMS] }));
+        if !self.hears_voices {
+            self.outputs.push(EngineOutput::TalkerStarted(leg.id));
+        }
+        self.places.push(Some(Receiver { config: leg, sent: [0; STREAMS], has_spoken: false }));
         Ok(LegKey(self.places.len() as u32 - 1))
     }
 
@@ -85,6 +94,18 @@ impl Engine for Bridge {
         outbox: &mut Outbox,
     ) -> Result<(), DropReason> {
         self.heard.push(packet.index);
+        if let Some(reason) = self.refuses {
+            return Err(reason);
+        }
+        if packet.payload.is_empty() {
+            return Ok(());
+        }
+        if let Some(speaker) = &mut self.places[from.0 as usize]
+            && self.hears_voices
+            && !std::mem::replace(&mut speaker.has_spoken, true)
+        {
+            self.outputs.push(EngineOutput::TalkerStarted(speaker.config.id));
+        }
         let slot = from.0 as usize % STREAMS;
         let body = outbox.store(&[], &[], packet.payload).ok_or(DropReason::Full)?;
         for (index, leg) in self.places.iter_mut().enumerate() {
@@ -103,7 +124,11 @@ impl Engine for Bridge {
         Ok(())
     }
 
-    fn handle_input(&mut self, _now: Instant, _input: EngineInput) {}
+    fn handle_input(&mut self, _now: Instant, input: EngineInput) {
+        if let EngineInput::Reception { leg, loss } = input {
+            self.receptions.push((leg, loss));
+        }
+    }
 
     fn handle_timeout(&mut self, now: Instant, (): &mut (), _outbox: &mut Outbox) {
         self.timeouts.retain(|at| *at > now);
@@ -259,11 +284,16 @@ impl Member {
         self.grant.send_ssrc
     }
 
-    /// Seals a packet with a level.
+    /// Seals a packet with a level of -30 dBov.
     pub fn rtp(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.rtp_at(LevelDbov(30), payload)
+    }
+
+    /// Seals a packet with this level; without a payload it is a level probe.
+    pub fn rtp_at(&mut self, level: LevelDbov, payload: &[u8]) -> Vec<u8> {
         let mut block = [0; 16];
         let mut writer = ElementWriter::new(&mut block).unwrap();
-        ClientLevel { voice: true, level: LevelDbov(30) }.write(&mut writer).unwrap();
+        ClientLevel { voice: true, level }.write(&mut writer).unwrap();
         let length = writer.finish();
         self.rtp_with(true, &[&block[..length], payload].concat())
     }

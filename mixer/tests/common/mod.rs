@@ -17,8 +17,8 @@ use sabha_media::rtp::{
     PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
 };
 use sabha_media::shard::{
-    ConferenceKey, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard, ShardConfig,
-    keep_alive,
+    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard,
+    ShardConfig, keep_alive,
 };
 use sabha_media::srtp::{MasterKey, SrtpReceiver, SrtpSender, SrtpSuite};
 use sabha_media::time::Instant;
@@ -71,6 +71,8 @@ pub struct Member {
     pub voice: Option<Voice>,
     /// The level to claim instead of the true one.
     pub claim: Option<LevelDbov>,
+    /// The payload to send instead of the voice's.
+    pub payload: Option<Vec<u8>>,
     first_timestamp: Option<u32>,
     pub heard: Vec<f32>,
     pub received: Vec<Received>,
@@ -139,6 +141,7 @@ impl Room {
             next_keep_alive: self.now + REPORT_INTERVAL,
             voice: None,
             claim: None,
+            payload: None,
             first_timestamp: None,
             heard: Vec::new(),
             received: Vec::new(),
@@ -152,8 +155,12 @@ impl Room {
     }
 
     /// Hands a datagram to the shard as if it came from `from` now.
-    pub fn inject(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
-        let received_at = self.now;
+    pub fn inject(&mut self, from: SocketAddr, datagram: Vec<u8>) {
+        self.inject_late(self.now, from, datagram);
+    }
+
+    /// Hands a datagram to the shard that the kernel received some time ago.
+    pub fn inject_late(&mut self, received_at: Instant, from: SocketAddr, mut datagram: Vec<u8>) {
         let datagram = Datagram { from, received_at, bytes: &mut datagram };
         self.shard.handle_datagram(self.now, datagram, &mut self.wire);
         self.deliver();
@@ -203,6 +210,20 @@ impl Room {
         all
     }
 
+    /// Lets members speak on while the node stands still; then it finds out about the time and
+    /// about their packets, in either order.
+    pub fn stall(&mut self, duration: Duration, finds_time_first: bool) {
+        let uplinks = self.prepare(duration);
+        self.now += duration;
+        if finds_time_first {
+            self.shard.handle_timeout(self.now, &mut self.wire);
+            self.deliver();
+        }
+        for (at, from, datagram) in uplinks {
+            self.inject_late(at, from, datagram);
+        }
+    }
+
     pub fn mixer(&self) -> &Mixer {
         self.shard.engine(self.conference).unwrap()
     }
@@ -248,8 +269,8 @@ impl Member {
         let ssrc = self.grant.send_ssrc;
         writer.receiver_report(ssrc, &[]).unwrap();
         writer.cname(ssrc, b"member").unwrap();
-        let epoch = MediaEpoch { counter: 1, rank: 0 }.to_bytes();
-        writer.application(&keep_alive(ssrc, &epoch)).unwrap();
+        let said = KeepAlive::from(MediaEpoch { counter: 1, rank: 0 }).to_bytes();
+        writer.application(&keep_alive(ssrc, &said)).unwrap();
         let length = writer.finish();
         let length = self.sender.protect_rtcp(&mut packet, length).unwrap();
         packet.truncate(length);
@@ -267,7 +288,10 @@ impl Member {
         let mut payload = [0; PAYLOAD_SIZE_MAX];
         let length = self.encoder.encode(&frame, &mut payload).unwrap();
         let level = self.claim.unwrap_or_else(|| LevelDbov::from_samples(&frame));
-        Some(self.seal(&payload[..length], level))
+        match self.payload.clone() {
+            Some(payload) => Some(self.seal(&payload, level)),
+            None => Some(self.seal(&payload[..length], level)),
+        }
     }
 
     fn hear(&mut self, at: Instant, mut datagram: Vec<u8>) {

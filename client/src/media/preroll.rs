@@ -1,0 +1,87 @@
+//! Keeps the last packets that were held back, so that an onset can begin before it was noticed.
+
+use sabha_media::codec::PAYLOAD_SIZE_MAX;
+use sabha_media::extension::LevelDbov;
+
+use super::PREROLL_PACKETS;
+
+/// The newest frame, encoded, and up to `PREROLL_PACKETS` before it that were not sent.
+pub(super) struct Preroll {
+    frames: Box<[EncodedFrame]>,
+    newest: usize,
+    held: usize,
+}
+
+/// One frame of the microphone.
+#[derive(Clone)]
+pub(super) struct EncodedFrame {
+    /// Its first sample, counted from the source's beginning.
+    pub(super) position: u64,
+    pub(super) level: LevelDbov,
+    /// Octets of the payload.
+    pub(super) length: usize,
+    pub(super) payload: [u8; PAYLOAD_SIZE_MAX],
+}
+
+impl Preroll {
+    pub(super) fn new() -> Self {
+        let empty = EncodedFrame {
+            position: 0,
+            level: LevelDbov::SILENCE,
+            length: 0,
+            payload: [0; PAYLOAD_SIZE_MAX],
+        };
+        Self { frames: vec![empty; PREROLL_PACKETS + 1].into(), newest: 0, held: 0 }
+    }
+
+    /// Gives the place of the next frame, which is the newest from now on.
+    pub(super) fn next(&mut self) -> &mut EncodedFrame {
+        self.newest = (self.newest + 1) % self.frames.len();
+        &mut self.frames[self.newest]
+    }
+
+    /// Returns the newest frame.
+    pub(super) fn newest(&self) -> &EncodedFrame {
+        &self.frames[self.newest]
+    }
+
+    /// Holds the newest frame back; the oldest held one may be forgotten for it.
+    pub(super) fn hold(&mut self) {
+        self.held = (self.held + 1).min(PREROLL_PACKETS);
+    }
+
+    /// Forgets what is held: it was sent, or nothing follows it directly.
+    pub(super) fn clear(&mut self) {
+        self.held = 0;
+    }
+
+    /// Gives what is held, oldest first, and then the newest.
+    pub(super) fn onset(&self) -> impl Iterator<Item = &EncodedFrame> {
+        let count = self.frames.len();
+        (0..=self.held).rev().map(move |age| &self.frames[(self.newest + count - age) % count])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn onset(preroll: &Preroll) -> Vec<u64> {
+        preroll.onset().map(|frame| frame.position).collect()
+    }
+
+    #[test]
+    fn last_three_held_frames_go_before_the_newest() {
+        let mut preroll = Preroll::new();
+        preroll.next().position = 1;
+        assert_eq!(onset(&preroll), [1]);
+        for position in 2..=9 {
+            preroll.hold();
+            preroll.next().position = position;
+        }
+        assert_eq!(onset(&preroll), [6, 7, 8, 9]);
+        preroll.clear();
+        preroll.next().position = 10;
+        assert_eq!(onset(&preroll), [10]);
+    }
+}

@@ -1,0 +1,148 @@
+//! The keep-alive: an application-defined RTCP packet with the epoch and the uplink order.
+//!
+//! In each compound between a shard and its members, both ways. Under SRTCP, so what a member
+//! reads in it is the node's word.
+
+use crate::leg::Ssrc;
+use crate::rtcp::Application;
+
+/// Which ownership of a conference a keep-alive belongs to; ordered by counter, then rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MediaEpoch {
+    /// Grows with each change of owner.
+    pub counter: u64,
+    /// The owner's place in the succession.
+    pub rank: u16,
+}
+
+/// What a node wants of a member's microphone.
+///
+/// 10,000 open microphones would be 500,000 datagrams a second; most of them say nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UplinkOrder {
+    /// Send every packet.
+    #[default]
+    Everything,
+    /// Send packets while the own gate is open, with the last three before it; else level probes.
+    Voice,
+    /// Send level probes only, never a payload.
+    Probes,
+}
+
+/// What a keep-alive says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// The epoch of the leg.
+    pub epoch: MediaEpoch,
+    /// What the node wants of the member; a member writes `Everything`, and no node reads it.
+    pub uplink: UplinkOrder,
+}
+
+/// The name of our application-defined RTCP packets.
+pub const KEEP_ALIVE_NAME: [u8; 4] = *b"SABH";
+
+/// Subtype of a keep-alive: 8 octets epoch counter, 2 octets rank, 1 octet uplink order, 1 zero.
+pub const KEEP_ALIVE_SUBTYPE: u8 = 0;
+
+/// Octets of a keep-alive's data.
+pub const KEEP_ALIVE_LEN: usize = 12;
+
+impl KeepAlive {
+    /// Writes the data of a keep-alive.
+    pub fn to_bytes(self) -> [u8; KEEP_ALIVE_LEN] {
+        let mut bytes = [0; KEEP_ALIVE_LEN];
+        bytes[..8].copy_from_slice(&self.epoch.counter.to_be_bytes());
+        bytes[8..10].copy_from_slice(&self.epoch.rank.to_be_bytes());
+        bytes[10] = self.uplink.number();
+        bytes
+    }
+
+    /// Reads the data of a keep-alive; what follows the known octets is ignored.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (counter, rest) = bytes.split_first_chunk()?;
+        let (rank, rest) = rest.split_first_chunk()?;
+        let epoch =
+            MediaEpoch { counter: u64::from_be_bytes(*counter), rank: u16::from_be_bytes(*rank) };
+        Some(Self { epoch, uplink: UplinkOrder::from_number(*rest.first()?) })
+    }
+
+    /// Reads an RTCP packet; `None` if it is no keep-alive.
+    pub fn from_application(packet: &Application<'_>) -> Option<Self> {
+        let is_ours = packet.name == KEEP_ALIVE_NAME && packet.subtype == KEEP_ALIVE_SUBTYPE;
+        is_ours.then(|| Self::from_bytes(packet.data))?
+    }
+}
+
+impl From<MediaEpoch> for KeepAlive {
+    /// Makes what a member says: its epoch, and no order.
+    fn from(epoch: MediaEpoch) -> Self {
+        Self { epoch, uplink: UplinkOrder::Everything }
+    }
+}
+
+impl UplinkOrder {
+    /// Returns the order's number on the wire.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Everything => 0,
+            Self::Voice => 1,
+            Self::Probes => 2,
+        }
+    }
+
+    /// Reads a number from the wire. One that a later version may send counts as `Voice`: it wants
+    /// less than everything, and a voice must still be heard.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Everything,
+            2 => Self::Probes,
+            _ => Self::Voice,
+        }
+    }
+}
+
+/// Makes a keep-alive packet around its data.
+pub fn keep_alive(ssrc: Ssrc, bytes: &[u8; KEEP_ALIVE_LEN]) -> Application<'_> {
+    Application { subtype: KEEP_ALIVE_SUBTYPE, ssrc, name: KEEP_ALIVE_NAME, data: bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: MediaEpoch = MediaEpoch { counter: 0x0102_0304_0506_0708, rank: 0x090a };
+
+    #[test]
+    fn octets_are_those_of_the_protocol() {
+        for (uplink, number) in
+            [(UplinkOrder::Everything, 0), (UplinkOrder::Voice, 1), (UplinkOrder::Probes, 2)]
+        {
+            let said = KeepAlive { epoch: EPOCH, uplink };
+            let bytes = said.to_bytes();
+            assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, number, 0]);
+            assert_eq!(KeepAlive::from_bytes(&bytes), Some(said));
+            assert_eq!(KeepAlive::from_bytes(&[&bytes[..], &[7; 8]].concat()), Some(said));
+        }
+    }
+
+    #[test]
+    fn unknown_order_is_read_as_voice_and_a_short_one_refused() {
+        let mut bytes = KeepAlive::from(EPOCH).to_bytes();
+        for number in [3, 77, 255] {
+            bytes[10] = number;
+            assert_eq!(KeepAlive::from_bytes(&bytes).unwrap().uplink, UplinkOrder::Voice);
+        }
+        assert_eq!(KeepAlive::from_bytes(&bytes[..10]), None);
+    }
+
+    #[test]
+    fn packets_of_another_name_or_subtype_are_none() {
+        let bytes = KeepAlive::from(EPOCH).to_bytes();
+        let ours = keep_alive(Ssrc(1), &bytes);
+        assert_eq!(KeepAlive::from_application(&ours), Some(KeepAlive::from(EPOCH)));
+        let other = Application { subtype: 1, ..ours };
+        assert_eq!(KeepAlive::from_application(&other), None);
+        let other = Application { name: *b"sabh", ..ours };
+        assert_eq!(KeepAlive::from_application(&other), None);
+    }
+}

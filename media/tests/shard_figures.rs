@@ -1,0 +1,134 @@
+//! What a shard counts, and what many conferences cost it.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use sabha_media::engine::LegKey;
+use sabha_media::rtcp::ReportBlock;
+use sabha_media::shard::{ShardCounters, UplinkOrder};
+
+#[allow(dead_code)]
+#[path = "shard/rig.rs"]
+mod rig;
+
+use rig::{Bridge, Member, Rig, START};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A receiver report about the member's first stream.
+fn report(member: &mut Member, fraction_lost: u8, jitter: u32) -> Vec<u8> {
+    let ssrc = member.grant.receive_ssrcs[0];
+    let block = ReportBlock { ssrc, fraction_lost, jitter, ..ReportBlock::default() };
+    let own = member.ssrc();
+    member.rtcp(|writer| writer.receiver_report(own, &[block]).unwrap())
+}
+
+#[test]
+fn engine_and_counters_learn_what_members_receive() {
+    let mut rig = Rig::new();
+    let key = rig.conference();
+    let (mut one, mut other) = (rig.join(key, 1), rig.join(key, 2));
+    rig.hear(&mut one);
+    assert!(rig.shard.engine(key).unwrap().receptions.is_empty(), "an empty report says nothing");
+    for (fraction_lost, jitter) in [(64, 100), (0, 20)] {
+        let datagram = report(&mut one, fraction_lost, jitter);
+        rig.send(one.address, &datagram);
+    }
+    let datagram = report(&mut other, 128, 3);
+    rig.send(other.address, &datagram);
+    let receptions = &rig.shard.engine(key).unwrap().receptions;
+    assert_eq!(receptions[..], [(LegKey(0), 0.25), (LegKey(0), 0.0), (LegKey(1), 0.5)]);
+    let sums = rig.shard.counters().receptions;
+    assert_eq!((sums.reports, sums.fraction_lost, sums.jitter), (3, 192, 123));
+}
+
+#[test]
+fn lateness_of_deadlines_is_counted_by_power_of_two() {
+    let mut rig = Rig::new();
+    let at = |ms: u32| START + MS * ms;
+    rig.conference_of(Bridge { timeouts: vec![at(10), at(30)], ..Bridge::default() });
+    rig.now = at(13);
+    rig.shard.handle_timeout(rig.now, &mut rig.wire);
+    rig.now = at(30);
+    rig.shard.handle_timeout(rig.now, &mut rig.wire);
+    let lateness = rig.shard.counters().tick_lateness;
+    assert_eq!((lateness.total(), lateness.counts[0], lateness.counts[12]), (2, 1, 1));
+    assert_eq!((lateness.max, lateness.sum), (MS * 3, MS * 3));
+}
+
+#[test]
+fn joins_leaves_and_talkers_are_counted() {
+    let mut rig = Rig::new();
+    let key = rig.conference_of(Bridge { hears_voices: true, ..Bridge::default() });
+    let mut members: Vec<_> = (1..=4).map(|person| rig.join(key, person)).collect();
+    for member in &mut members {
+        rig.hear(member);
+    }
+    let figures = |rig: &Rig| {
+        let counters = rig.shard.counters();
+        (counters.joins, counters.leaves, counters.talkers)
+    };
+    assert_eq!(figures(&rig), (4, 0, 0));
+    for member in &mut members[..3] {
+        rig.speak(member);
+        rig.speak(member);
+    }
+    assert_eq!(figures(&rig), (4, 0, 3));
+    rig.shard.remove_leg(rig.now, members[0].grant.id);
+    assert_eq!(figures(&rig), (4, 1, 2), "who left is heard no more");
+    rig.shard.remove_conference(rig.now, key);
+    assert_eq!(figures(&rig), (4, 4, 0));
+    let mut both = rig.shard.counters();
+    both.add(&ShardCounters { joins: 1, talkers: 2, ..ShardCounters::default() });
+    assert_eq!((both.joins, both.leaves, both.talkers), (5, 4, 2));
+}
+
+#[test]
+fn conferences_leave_each_others_legs_alone() {
+    let mut rig = Rig::with(300, 100, None);
+    let keys: Vec<_> = (0..100).map(|_| rig.conference()).collect();
+    // Interleaved, so that no conference's legs lie side by side.
+    let join = |rig: &mut Rig, index: usize| rig.join(keys[index % 100], (index % 250) as u8);
+    let mut members: Vec<_> = (0..300).map(|index| Some(join(&mut rig, index))).collect();
+    // One leg of each, from the front, the middle or the end of its list.
+    for index in 0..100 {
+        let leaves = members[index + 100 * (index % 3)].take().unwrap();
+        assert!(rig.shard.remove_leg(rig.now, leaves.grant.id));
+    }
+    for (index, key) in keys.iter().enumerate() {
+        let bridge = rig.shard.remove_conference(rig.now, *key).unwrap();
+        assert_eq!((bridge.removed, bridge.legs()), (3, 0), "conference {index}");
+        for (place, member) in members.iter().enumerate() {
+            let Some(member) = member else { continue };
+            let is_there = rig.shard.leg_report(member.grant.id).is_some();
+            assert_eq!(is_there, place % 100 > index);
+        }
+    }
+    assert_eq!((rig.shard.legs(), rig.shard.engines().count()), (0, 0));
+}
+
+#[test]
+fn idle_conferences_are_sent_their_reports_and_nothing_else() {
+    let mut rig = Rig::with(10_000, 10_000, None);
+    rig.shard.set_uplink_order(UplinkOrder::Voice);
+    let mut members = Vec::new();
+    for index in 0..10_000_u32 {
+        let key = rig.conference_of(Bridge { hears_voices: true, ..Bridge::default() });
+        let mut member = rig.try_join(key, (index % 250) as u8, (index / 250) as u8).unwrap();
+        rig.hear(&mut member);
+        members.push(member);
+    }
+    let before = rig.shard.counters();
+    let mut wakes = 0;
+    let end = rig.now + SECOND * 10;
+    while let Some(at) = rig.shard.poll_timeout().filter(|at| *at <= end) {
+        rig.now = rig.now.max(at);
+        rig.shard.handle_timeout(rig.now, &mut rig.wire);
+        wakes += 1;
+    }
+    let after = rig.shard.counters();
+    assert_eq!(after.reports_out - before.reports_out, 20_000, "one in 5 s for each");
+    assert!((99..=101).contains(&wakes), "fifty turns in 5 s: {wakes}");
+    assert_eq!((after.packets_out, after.tick_lateness.total()), (0, 0));
+}

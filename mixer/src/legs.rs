@@ -1,0 +1,101 @@
+//! The legs of one conference: what is read for each packet in, and what for each packet out.
+//!
+//! A tick passes over what goes out of every leg, so that lies dense, apart from the rest.
+
+use sabha_media::engine::LegKey;
+use sabha_media::leg::{LegId, LegRole, Ssrc};
+use sabha_media::rtp::SequenceNumber;
+use sabha_media::time::Instant;
+
+use crate::lookback::Lookback;
+use crate::squelch::Squelch;
+
+/// All legs, by key.
+#[derive(Default)]
+pub(crate) struct Legs {
+    legs: Vec<Option<Leg>>,
+    /// What each leg is sent; where there is no leg, nobody who is sent anything.
+    streams: Vec<Stream>,
+    free: Vec<u32>,
+}
+
+/// What the mixer keeps of a leg, whether it talks or not.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) send_ssrc: Ssrc,
+    pub(crate) muted: bool,
+    pub(crate) squelch: Squelch,
+    pub(crate) lookback: Lookback,
+    /// The share of packets lost that its member reports, smoothed.
+    pub(crate) loss: f32,
+}
+
+/// What a leg is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: LegId,
+    /// From when on the leg may be sent packs.
+    pub(crate) packs_from: Instant,
+    pub(crate) ssrc: Ssrc,
+    pub(crate) timestamp_offset: u32,
+    /// The spurt of the conference that its last packet belonged to; 0 before the first.
+    pub(crate) spurt: u32,
+    pub(crate) sequence_number: SequenceNumber,
+    pub(crate) role: LegRole,
+    pub(crate) is_packed: bool,
+}
+
+impl Legs {
+    /// Adds a leg and returns its key.
+    pub(crate) fn add(&mut self, leg: Leg, stream: Stream) -> LegKey {
+        if let Some(key) = self.free.pop() {
+            self.legs[key as usize] = Some(leg);
+            self.streams[key as usize] = stream;
+            return LegKey(key);
+        }
+        self.legs.push(Some(leg));
+        self.streams.push(stream);
+        self.free.reserve(self.legs.len());
+        LegKey(self.legs.len() as u32 - 1)
+    }
+
+    /// Removes a leg.
+    pub(crate) fn remove(&mut self, key: LegKey) -> Option<Leg> {
+        let leg = self.legs.get_mut(key.0 as usize)?.take()?;
+        let stream = &mut self.streams[key.0 as usize];
+        (stream.role, stream.is_packed) = (LegRole::Standby, false);
+        self.free.push(key.0);
+        Some(leg)
+    }
+
+    /// Returns a leg with what it is sent.
+    pub(crate) fn get_mut(&mut self, key: LegKey) -> Option<(&mut Leg, &mut Stream)> {
+        let leg = self.legs.get_mut(key.0 as usize)?.as_mut()?;
+        Some((leg, &mut self.streams[key.0 as usize]))
+    }
+
+    /// Returns a leg.
+    pub(crate) fn leg_mut(&mut self, key: LegKey) -> Option<&mut Leg> {
+        self.legs.get_mut(key.0 as usize)?.as_mut()
+    }
+
+    /// Gives what each leg is sent, by key, free places included.
+    pub(crate) fn streams_mut(&mut self) -> &mut [Stream] {
+        &mut self.streams
+    }
+
+    /// Returns how many legs are sent packs.
+    pub(crate) fn packed(&self) -> usize {
+        self.streams.iter().filter(|stream| stream.is_packed).count()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.legs.len() - self.free.len()
+    }
+}
+
+/// Ten thousand who listen fit a second-level cache.
+const _: () = assert!(size_of::<Stream>() <= 32);
+
+/// What a silent leg takes here, besides kept packets.
+const _: () = assert!(size_of::<Option<Leg>>() + size_of::<Stream>() + size_of::<u32>() <= 112);
