@@ -89,9 +89,7 @@ pub enum AdmissionError {
     Future(UnixTime),
 }
 
-/// Checks that `ticket` admits `peer`, a verified device, to the issuer's conference at `node`.
-///
-/// `node` is the node asking, or for a successor the node whose place it takes.
+/// Verifies `ticket` and checks that it admits `peer`, as `admit` does.
 ///
 /// # Errors
 /// `AdmissionError` says what does not fit and whom to ask.
@@ -103,7 +101,23 @@ pub fn verify_ticket(
     ticket: &Signed<Ticket>,
     peer: &PeerCertificate,
 ) -> Result<Admission, AdmissionError> {
-    let ticket = ticket.verify(root, now)?;
+    admit(now, issuer, node, ticket.verify(root, now)?, peer)
+}
+
+/// Checks that a ticket whose signature holds admits `peer`, a verified device, to the issuer's
+/// conference at `node`. Quick: no cryptography.
+///
+/// `node` is the node asking, or for a successor the node whose place it takes.
+///
+/// # Errors
+/// `AdmissionError` says what does not fit and whom to ask.
+pub fn admit(
+    now: UnixTime,
+    issuer: TicketIssuer<'_>,
+    node: NodeId,
+    ticket: Verified<Ticket>,
+    peer: &PeerCertificate,
+) -> Result<Admission, AdmissionError> {
     let wanted = issuer.conference();
     if ticket.conference != wanted {
         return Err(AdmissionError::Conference { ticket: ticket.conference, wanted });

@@ -35,7 +35,7 @@ pub enum FileError {
     },
     /// The file is far larger than anything that belongs in it.
     #[error(
-        "{path} is larger than {max} bytes, which no key or certificate is; restore the right file"
+        "{path} is larger than {max} bytes, which no file of its kind is; restore the right file"
     )]
     TooLarge {
         /// The file.
@@ -55,8 +55,13 @@ pub enum FileError {
     },
 }
 
-/// Reads a small file, refusing a secret that others can read.
+/// Reads a key or certificates, refusing a secret that others can read.
 pub(crate) fn read(path: &Path, access: Access) -> Result<Vec<u8>, FileError> {
+    read_up_to(path, access, FILE_LEN_MAX)
+}
+
+/// Reads a file of at most `max` bytes, refusing a secret that others can read.
+pub(crate) fn read_up_to(path: &Path, access: Access, max: u64) -> Result<Vec<u8>, FileError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => FileError::Missing(path.to_owned()),
         _ => FileError::Io { verb: "read", path: path.to_owned(), source },
@@ -67,14 +72,15 @@ pub(crate) fn read(path: &Path, access: Access) -> Result<Vec<u8>, FileError> {
         return Err(FileError::Exposed { path: path.to_owned(), mode });
     }
     let mut bytes = Vec::new();
-    file.take(FILE_LEN_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > FILE_LEN_MAX {
-        return Err(FileError::TooLarge { path: path.to_owned(), max: FILE_LEN_MAX });
+    file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > max {
+        return Err(FileError::TooLarge { path: path.to_owned(), max });
     }
     Ok(bytes)
 }
 
-/// Writes a file beside its place and moves it there, so no reader ever sees half of it.
+/// Writes a file beside its place and moves it there, so no reader ever sees half of it, and a
+/// failure leaves nothing.
 pub(crate) fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), FileError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -92,7 +98,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), Fil
         file.sync_all()?;
         fs::rename(&temporary, path)
     })();
-    written.map_err(|source| FileError::Io { verb: "write", path: path.to_owned(), source })
+    written.map_err(|source| {
+        // Nobody can be told that even this fails; the error tells of the folder.
+        let _ = fs::remove_file(&temporary);
+        FileError::Io { verb: "write", path: path.to_owned(), source }
+    })
 }
 
 /// Makes a folder that only its owner can enter, if it is not there yet.
@@ -117,5 +127,5 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     text
 }
 
-/// Largest file that is read; a chain of three certificates has 3 KiB.
+/// Largest file of a key or certificates; a chain of three certificates has 3 KiB.
 const FILE_LEN_MAX: u64 = 64 * 1024;

@@ -13,6 +13,7 @@ mod hex32;
 pub mod identity;
 pub mod media_key;
 pub mod message;
+mod parallel;
 mod provider;
 pub mod quic;
 mod registration;

@@ -62,7 +62,7 @@ fn renewal_keeps_key_user_and_node_since() {
     let node = ca.mixer("alice");
     let now = later(100 * 86_400);
     let proof = Renewal::prove(node.key(), &NONCE, &node.chain()[0]);
-    let renewal = Renewal { chain: node.chain(), proof: &proof, nonce: &NONCE };
+    let renewal = Renewal { chain: &node.chain(), proof: &proof, nonce: &NONCE };
     let chain = ca.authority.renew(now, &renewal).unwrap();
     let renewed = ca.root().verify_device(now, &chain).unwrap();
     assert_eq!((renewed.node, &renewed.user), (node.node(), node.user()));
@@ -77,7 +77,7 @@ fn renewal_by_another_key_or_after_expiry_or_at_another_ca_is_refused() {
     let alice = ca.device("alice");
     let renew = |authority: &Authority, now, signer: &DeviceKey| {
         let proof = Renewal::prove(signer, &NONCE, &alice.chain()[0]);
-        let renewal = Renewal { chain: alice.chain(), proof: &proof, nonce: &NONCE };
+        let renewal = Renewal { chain: &alice.chain(), proof: &proof, nonce: &NONCE };
         authority.renew(now, &renewal).unwrap_err()
     };
     assert_eq!(renew(&ca.authority, NOW, &key()), CaRefusal::BadProof);

@@ -7,10 +7,11 @@ mod common;
 use std::net::UdpSocket;
 
 use common::{
-    LOOPBACK, TestCa, clock, credentials, echo, later, listen, node_name, pair, raw_connection,
-    raw_request, user,
+    LOOPBACK, NOW, TestCa, clock, credentials, echo, later, listen, node_name, pair,
+    raw_connection, raw_request, user,
 };
 use sabha_core::{
+    ca::AuthoritySettings,
     message::{Answer, ConferenceId, Event, Message, RefusalCode, Request, RosterChange},
     signalling::{ALPN, LinkError, SignallingEndpoint, SignallingSettings},
 };
@@ -95,6 +96,30 @@ async fn session_survives_a_new_socket_of_the_client() {
     assert_eq!(session.request(&Request::Ping {}).await.unwrap(), Answer::Pong {});
     assert_eq!(accepted.remote_address(), client.local_addr().unwrap());
     assert_ne!(accepted.remote_address(), before);
+}
+
+#[tokio::test]
+async fn crowd_of_callers_at_once_all_get_in() {
+    let ca = TestCa::with(AuthoritySettings { test_network: true, ..AuthoritySettings::default() });
+    let node = ca.mixer("node");
+    let (server, address) = listen(&node);
+    tokio::spawn(async move {
+        while let Some(incoming) = server.accept().await {
+            tokio::spawn(async move { echo(incoming.handshake().await.unwrap()) });
+        }
+    });
+    let users: Vec<_> = (0..500).map(|index| user(&format!("m{index}"))).collect();
+    let client = SignallingEndpoint::client(LOOPBACK).unwrap();
+    let mut calling = tokio::task::JoinSet::new();
+    for identity in ca.authority.issue_many(NOW, &users, false).unwrap() {
+        let (client, node) = (client.clone(), node.node());
+        calling.spawn(async move {
+            let session = client.connect(&credentials(&identity), address, node).await.unwrap();
+            assert_eq!(session.request(&Request::Ping {}).await.unwrap(), Answer::Pong {});
+            session
+        });
+    }
+    assert_eq!(calling.join_all().await.len(), users.len());
 }
 
 #[tokio::test]

@@ -14,9 +14,10 @@ use rustls::pki_types::CertificateDer;
 use crate::{
     ca::{
         authority_error::AuthorityError,
+        bulk::{self, BulkError},
         certifier::Certifier,
         csr::requested_key,
-        directory::{self, DATABASE, OUTBOX},
+        directory::{self, Authorities, DATABASE, OUTBOX},
         otp::{self, OtpHash, TRIES_MAX},
         outbox::{FolderOutbox, Mail, Outbox},
         proof::{Redemption, Renewal},
@@ -42,13 +43,35 @@ impl Authority {
     /// Opens the CA in `dir`, or makes a new one there: root, issuing CA, database, outbox folder.
     ///
     /// # Errors
-    /// `AuthorityError` names what is missing or broken.
+    /// `AuthorityError` names what is missing or broken, or says that the CA there is of another
+    /// kind than `settings.test_network`.
     pub fn open_or_create(
         now: UnixTime,
         dir: &Path,
         settings: AuthoritySettings,
     ) -> Result<Self, AuthorityError> {
-        let authorities = directory::open_or_create(now, dir)?;
+        Self::on(directory::open_or_create(now, dir, settings.test_network)?, dir, settings)
+    }
+
+    /// Opens the CA in `dir`, whose root says of what kind it is.
+    ///
+    /// # Errors
+    /// `AuthorityError` names what is missing or broken.
+    pub fn open(
+        now: UnixTime,
+        dir: &Path,
+        settings: AuthoritySettings,
+    ) -> Result<Self, AuthorityError> {
+        let authorities = directory::open(now, dir)?;
+        let test_network = authorities.root.is_test_network();
+        Self::on(authorities, dir, AuthoritySettings { test_network, ..settings })
+    }
+
+    fn on(
+        authorities: Authorities,
+        dir: &Path,
+        settings: AuthoritySettings,
+    ) -> Result<Self, AuthorityError> {
         Ok(Self {
             certifier: Certifier::new(authorities.issuing, settings.clone())?,
             root: authorities.root,
@@ -158,6 +181,30 @@ impl Authority {
                 CaRefusal::Internal
             }
         })
+    }
+
+    /// Enrols a new device for each user at once, in the order of `users`; all of them or none.
+    ///
+    /// Makes the keys too, which nobody outside a test network may do for others. Certificates say
+    /// and the database holds the same as by password.
+    ///
+    /// # Errors
+    /// `BulkError` if this is not a test network's CA, or a limit would be passed.
+    pub fn issue_many(
+        &self,
+        now: UnixTime,
+        users: &[UserId],
+        mixer: bool,
+    ) -> Result<Vec<Identity>, BulkError> {
+        if !self.root.is_test_network() {
+            return Err(BulkError::NoTestNetwork);
+        }
+        let keys = bulk::keys(users)?;
+        // One transaction, so that the limits hold whoever else issues meanwhile.
+        let leaves = self
+            .store()
+            .alone(|ledger| bulk::issue(&self.certifier, ledger, now, (users, &keys), mixer))?;
+        bulk::identities(now, &self.root, &self.certifier.issuing().certificate, keys, leaves)
     }
 
     /// Returns the root, whose fingerprint newcomers are given.

@@ -9,6 +9,19 @@ use crate::{certificate::ChainError, file::FileError, identity::KeyError};
 /// The CA cannot be opened, or cannot sign.
 #[derive(Debug, Error)]
 pub enum AuthorityError {
+    /// There is no CA in this folder.
+    #[error("there is no CA in {0}; name the folder of one, or make one there with `sabha ca`")]
+    Missing(PathBuf),
+    /// A test network's CA was to serve as an ordinary one.
+    #[error(
+        "the CA in {0} is a test network's, which it was made as and stays; start it with --test-network, or make another in another folder"
+    )]
+    TestNetwork(PathBuf),
+    /// An ordinary CA was to serve a test network.
+    #[error(
+        "the CA in {0} is not a test network's and cannot become one; make one in another folder with --test-network"
+    )]
+    NoTestNetwork(PathBuf),
     /// A file is missing, exposed or unreadable.
     #[error(transparent)]
     File(#[from] FileError),

@@ -46,6 +46,21 @@ impl Certifier {
         node: NodeId,
         wants_mixer: bool,
     ) -> Result<Vec<CertificateDer<'static>>, CaRefusal> {
+        let profile = self.decide(ledger, now, user, node, wants_mixer)?;
+        let leaf = self.sign(now, &profile)?;
+        record(ledger, &profile, &leaf)?;
+        Ok(vec![leaf, self.issuing.certificate.clone()])
+    }
+
+    /// Says what the device's certificate is to say; writes nothing.
+    pub(crate) fn decide<'a>(
+        &self,
+        ledger: &Ledger<'_>,
+        now: UnixTime,
+        user: &'a UserId,
+        node: NodeId,
+        wants_mixer: bool,
+    ) -> Result<DeviceProfile<'a>, CaRefusal> {
         let known = ledger.device(&node)?;
         if known.as_ref().is_some_and(|known| known.user != user.as_str()) {
             return Err(CaRefusal::KeyOfAnother);
@@ -59,14 +74,19 @@ impl Certifier {
         }
         let mixer = self.mark(now, user, wants_mixer, marked, mixers)?;
         let not_after = now.after(self.settings.certificate_lifetime).min(self.issuing_ends);
-        let leaf = self.issuing.device(now, &DeviceProfile { user, node, mixer, not_after });
-        let leaf = leaf.map_err(|error| {
-            tracing::error!(%user, %error, "a device certificate could not be signed");
+        Ok(DeviceProfile { user, node, mixer, not_after })
+    }
+
+    /// Signs what was decided; whoever calls this must also record it.
+    pub(crate) fn sign(
+        &self,
+        now: UnixTime,
+        profile: &DeviceProfile<'_>,
+    ) -> Result<CertificateDer<'static>, CaRefusal> {
+        self.issuing.device(now, profile).map_err(|error| {
+            tracing::error!(user = %profile.user, %error, "a device certificate could not be signed");
             CaRefusal::Internal
-        })?;
-        let record = DeviceRecord { user: user.to_string(), mixer, not_after };
-        ledger.put_device(&node, &record, Fingerprint::of(&leaf))?;
-        Ok(vec![leaf, self.issuing.certificate.clone()])
+        })
     }
 
     /// Returns the mark that the certificate gets.
@@ -93,4 +113,15 @@ impl Certifier {
         }
         Ok(Some(MixerMark { node_since: now }))
     }
+}
+
+/// Enters an issued certificate.
+pub(crate) fn record(
+    ledger: &Ledger<'_>,
+    profile: &DeviceProfile<'_>,
+    leaf: &CertificateDer<'_>,
+) -> Result<(), CaRefusal> {
+    let DeviceProfile { user, node, mixer, not_after } = profile;
+    let record = DeviceRecord { user: user.to_string(), mixer: *mixer, not_after: *not_after };
+    Ok(ledger.put_device(node, &record, Fingerprint::of(leaf))?)
 }

@@ -18,15 +18,34 @@ pub(crate) struct Authorities {
     pub issuing: Signer,
 }
 
-/// Loads both CAs, or makes what is missing as far as the keys allow.
+/// Makes the folder and a root in it, if there is none yet, and loads both CAs.
 ///
-/// `root.key` may be taken offline once the issuing CA exists.
-pub(crate) fn open_or_create(now: UnixTime, dir: &Path) -> Result<Authorities, AuthorityError> {
+/// A CA that is there must be of the kind that is wanted.
+pub(crate) fn open_or_create(
+    now: UnixTime,
+    dir: &Path,
+    test_network: bool,
+) -> Result<Authorities, AuthorityError> {
     file::create_dir(dir)?;
     if !dir.join(ROOT_CERTIFICATE).exists() {
         let key = DeviceKey::generate()?;
         key.save(&dir.join(ROOT_KEY))?;
-        save(&Signer::root(now, key)?.certificate, &dir.join(ROOT_CERTIFICATE))?;
+        save(&Signer::root(now, key, test_network)?.certificate, &dir.join(ROOT_CERTIFICATE))?;
+    }
+    let authorities = open(now, dir)?;
+    match (authorities.root.is_test_network(), test_network) {
+        (true, false) => Err(AuthorityError::TestNetwork(dir.to_owned())),
+        (false, true) => Err(AuthorityError::NoTestNetwork(dir.to_owned())),
+        _ => Ok(authorities),
+    }
+}
+
+/// Loads both CAs, or makes a new issuing CA as far as the keys allow.
+///
+/// `root.key` may be taken offline once the issuing CA exists.
+pub(crate) fn open(now: UnixTime, dir: &Path) -> Result<Authorities, AuthorityError> {
+    if !dir.join(ROOT_CERTIFICATE).exists() {
+        return Err(AuthorityError::Missing(dir.to_owned()));
     }
     let root = TrustRoot::new(load(&dir.join(ROOT_CERTIFICATE))?)?;
     if !dir.join(ISSUING_CERTIFICATE).exists() {
@@ -56,10 +75,11 @@ fn create_issuing(now: UnixTime, dir: &Path, root: &TrustRoot) -> Result<(), Aut
         Ok(key) => key,
         Err(error) => return Err(AuthorityError::RootKey(error)),
     };
+    let test_network = root.is_test_network();
     let root = Signer::new(root_key, root.der().clone())?;
     let key = DeviceKey::generate()?;
     key.save(&dir.join(ISSUING_KEY))?;
-    save(&root.issuing(now, key)?.certificate, &dir.join(ISSUING_CERTIFICATE))
+    save(&root.issuing(now, key, test_network)?.certificate, &dir.join(ISSUING_CERTIFICATE))
 }
 
 fn save(der: &[u8], path: &Path) -> Result<(), AuthorityError> {

@@ -5,6 +5,7 @@
 
 pub mod authority;
 pub mod authority_error;
+mod bulk;
 mod callers;
 mod certifier;
 mod csr;
@@ -23,6 +24,7 @@ mod store;
 pub use self::{
     authority::Authority,
     authority_error::AuthorityError,
+    bulk::BulkError,
     enrol::{EnrolError, redeem, renew, request_otp},
     outbox::{FolderOutbox, Mail, Outbox},
     proof::{Nonce, Redemption, Renewal},

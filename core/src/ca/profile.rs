@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::{
     ca::CA_SERVER_NAME,
-    certificate::MixerMark,
+    certificate::{MixerMark, trust_root::TEST_ROOT_NAME},
     identity::{DeviceKey, NodeId, UserId},
     unix_time::UnixTime,
 };
@@ -42,16 +42,27 @@ impl Signer {
     }
 
     /// Makes a self-signed root; it may sign issuing CAs only.
-    pub(crate) fn root(now: UnixTime, key: DeviceKey) -> Result<Self, rcgen::Error> {
-        let name = authority_name("Sabha Root CA", &key);
+    pub(crate) fn root(
+        now: UnixTime,
+        key: DeviceKey,
+        test_network: bool,
+    ) -> Result<Self, rcgen::Error> {
+        let name = if test_network { TEST_ROOT_NAME } else { "Sabha Root CA" };
+        let name = authority_name(name, &key);
         let params = authority_params(&name, now, ROOT_LIFETIME, 1)?;
         let certificate = params.self_signed(&key)?.into();
         Self::new(key, certificate)
     }
 
     /// Makes an issuing CA under this root; it may sign leaves only.
-    pub(crate) fn issuing(&self, now: UnixTime, key: DeviceKey) -> Result<Self, rcgen::Error> {
-        let name = authority_name("Sabha Issuing CA", &key);
+    pub(crate) fn issuing(
+        &self,
+        now: UnixTime,
+        key: DeviceKey,
+        test_network: bool,
+    ) -> Result<Self, rcgen::Error> {
+        let name = if test_network { "Sabha Test Network Issuing CA" } else { "Sabha Issuing CA" };
+        let name = authority_name(name, &key);
         let params = authority_params(&name, now, ISSUING_LIFETIME, 0)?;
         let certificate = params.signed_by(&key, &self.issuer)?.into();
         Self::new(key, certificate)

@@ -25,9 +25,12 @@ impl MixerPolicy {
     }
 }
 
-/// The CA's limits; `default()` suits a public network.
+/// What the CA is for, and its limits; `default()` suits a public network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthoritySettings {
+    /// Whether the network is for tests only: then devices can be enrolled in bulk, and whoever runs
+    /// the CA has their keys. Settled when the CA is made, and told by its root certificate.
+    pub test_network: bool,
     /// Whose devices may carry the mixer mark.
     pub mixers: MixerPolicy,
     /// Devices with a valid mixer mark that one user may have.
@@ -49,6 +52,7 @@ pub struct AuthoritySettings {
 impl Default for AuthoritySettings {
     fn default() -> Self {
         Self {
+            test_network: false,
             mixers: MixerPolicy::Everyone,
             mixers_per_user_max: 3,
             devices_per_user_max: 16,

@@ -24,6 +24,7 @@ pub struct TrustRoot(Arc<Inner>);
 struct Inner {
     der: CertificateDer<'static>,
     fingerprint: Fingerprint,
+    is_test_network: bool,
     clients: Arc<dyn ClientCertVerifier>,
     servers: Arc<WebPkiServerVerifier>,
 }
@@ -74,8 +75,8 @@ impl TrustRoot {
         let servers = WebPkiServerVerifier::builder_with_provider(roots, crypto_provider())
             .build()
             .map_err(|error| refused(&error))?;
-        let fingerprint = Fingerprint::of(&der);
-        Ok(Self(Arc::new(Inner { der, fingerprint, clients, servers })))
+        let (fingerprint, is_test_network) = (Fingerprint::of(&der), is_of_test_network(&der));
+        Ok(Self(Arc::new(Inner { der, fingerprint, is_test_network, clients, servers })))
     }
 
     /// Verifies a device's chain, leaf first, as it is at `now`.
@@ -111,6 +112,12 @@ impl TrustRoot {
         self.0.fingerprint
     }
 
+    /// Returns whether this is the root of a network for tests, which has its name from that.
+    #[must_use]
+    pub fn is_test_network(&self) -> bool {
+        self.0.is_test_network
+    }
+
     pub(crate) fn clients(&self) -> Arc<dyn ClientCertVerifier> {
         self.0.clients.clone()
     }
@@ -142,5 +149,15 @@ impl fmt::Debug for TrustRoot {
     }
 }
 
+/// A root's subject is signed by itself and covered by its fingerprint, so it cannot change later.
+fn is_of_test_network(root: &[u8]) -> bool {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(root) else { return false };
+    let mut names = certificate.subject().iter_common_name();
+    let name = names.next().and_then(|name| name.as_str().ok());
+    name.is_some_and(|name| name.starts_with(TEST_ROOT_NAME))
+}
+
+/// How the common name of a test network's root begins; no other root is given it.
+pub(crate) const TEST_ROOT_NAME: &str = "Sabha Test Network Root CA";
 /// Most certificates in a chain: leaf, issuing CA and, from the CA's own server, the root.
 pub(crate) const CHAIN_LEN_MAX: usize = 3;

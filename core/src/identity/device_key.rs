@@ -98,6 +98,11 @@ impl DeviceKey {
         signature.as_ref().try_into().expect("an ed25519 signature has 64 bytes")
     }
 
+    /// Returns the private key in PKCS #8 DER.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
+    }
+
     /// Returns a copy for rustls and quinn, which own their keys.
     pub(crate) fn to_private_der(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.pkcs8.to_vec()))

@@ -1,5 +1,6 @@
 //! Who a device is: its user, its key, and the certificate that binds them.
 
+pub mod bundle;
 pub mod device_key;
 pub mod node_id;
 pub mod user_id;
@@ -10,6 +11,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 
 pub use self::{
+    bundle::BundleError,
     device_key::{DeviceKey, KeyError},
     node_id::NodeId,
     user_id::{UserId, UserIdError},
@@ -20,11 +22,16 @@ use crate::{
     unix_time::UnixTime,
 };
 
-/// An enrolled device: key, certificate chain and the root behind it. Clones share the key.
+/// An enrolled device: key, certificate chain and the root behind it. Clones share one copy.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct Identity(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     key: Arc<DeviceKey>,
-    chain: Vec<CertificateDer<'static>>,
+    leaf: CertificateDer<'static>,
+    /// The CAs above the leaf, but for the root; devices that were loaded together share them.
+    issuers: Arc<[CertificateDer<'static>]>,
     root: TrustRoot,
     certificate: PeerCertificate,
 }
@@ -72,15 +79,31 @@ impl Identity {
     pub fn new(
         now: UnixTime,
         key: Arc<DeviceKey>,
-        chain: Vec<CertificateDer<'static>>,
+        mut chain: Vec<CertificateDer<'static>>,
         root: TrustRoot,
     ) -> Result<Self, IdentityError> {
+        if chain.is_empty() {
+            return Err(ChainError::Shape.into());
+        }
+        let issuers = chain.split_off(1).into();
+        Self::with_issuers(now, key, chain.swap_remove(0), issuers, root)
+    }
+
+    /// Joins a key, its certificate, the CAs above it and a root, after checking that they fit.
+    pub(crate) fn with_issuers(
+        now: UnixTime,
+        key: Arc<DeviceKey>,
+        leaf: CertificateDer<'static>,
+        issuers: Arc<[CertificateDer<'static>]>,
+        root: TrustRoot,
+    ) -> Result<Self, IdentityError> {
+        let chain = joined(&leaf, &issuers);
         let certificate =
             root.verify_device(now, &chain).map_err(|error| explain(error, &chain))?;
         if certificate.node != key.node() {
             return Err(IdentityError::Mismatch { certificate: certificate.node, key: key.node() });
         }
-        Ok(Self { key, chain, root, certificate })
+        Ok(Self(Arc::new(Inner { key, leaf, issuers, root, certificate })))
     }
 
     /// Reads `device.key`, `device.pem` and `root.pem` from a folder.
@@ -101,10 +124,10 @@ impl Identity {
     /// `IdentityError` names the file that cannot be written.
     pub fn save(&self, dir: &Path) -> Result<(), IdentityError> {
         file::create_dir(dir)?;
-        self.key.save(&dir.join(KEY_FILE))?;
-        let chain: String = self.chain.iter().map(|der| file::pem("CERTIFICATE", der)).collect();
+        self.key().save(&dir.join(KEY_FILE))?;
+        let chain: String = self.chain().iter().map(|der| file::pem("CERTIFICATE", der)).collect();
         file::write(&dir.join(CHAIN_FILE), chain.as_bytes(), Access::Everyone)?;
-        let root = file::pem("CERTIFICATE", self.root.der());
+        let root = file::pem("CERTIFICATE", self.root().der());
         file::write(&dir.join(ROOT_FILE), root.as_bytes(), Access::Everyone)?;
         Ok(())
     }
@@ -112,37 +135,47 @@ impl Identity {
     /// Returns the private key.
     #[must_use]
     pub fn key(&self) -> &Arc<DeviceKey> {
-        &self.key
+        &self.0.key
     }
 
     /// Returns the chain: the device's certificate, then the issuing CA's.
     #[must_use]
-    pub fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.chain
+    pub fn chain(&self) -> Vec<CertificateDer<'_>> {
+        joined(&self.0.leaf, &self.0.issuers)
+    }
+
+    /// Returns the device's certificate.
+    pub(crate) fn leaf(&self) -> &CertificateDer<'static> {
+        &self.0.leaf
+    }
+
+    /// Returns the CAs above the device's certificate, but for the root.
+    pub(crate) fn issuers(&self) -> &[CertificateDer<'static>] {
+        &self.0.issuers
     }
 
     /// Returns the root that this device believes.
     #[must_use]
     pub fn root(&self) -> &TrustRoot {
-        &self.root
+        &self.0.root
     }
 
     /// Returns what this device's own certificate says.
     #[must_use]
     pub fn certificate(&self) -> &PeerCertificate {
-        &self.certificate
+        &self.0.certificate
     }
 
     /// Returns this device's node ID.
     #[must_use]
     pub fn node(&self) -> NodeId {
-        self.certificate.node
+        self.0.certificate.node
     }
 
     /// Returns this device's user.
     #[must_use]
     pub fn user(&self) -> &UserId {
-        &self.certificate.user
+        &self.0.certificate.user
     }
 }
 
@@ -155,8 +188,17 @@ fn load_pem(dir: &Path, name: &'static str) -> Result<Vec<CertificateDer<'static
     }
 }
 
+/// Puts a chain together without copying a certificate.
+fn joined<'a>(
+    leaf: &'a CertificateDer<'_>,
+    issuers: &'a [CertificateDer<'_>],
+) -> Vec<CertificateDer<'a>> {
+    let chain = std::iter::once(leaf).chain(issuers);
+    chain.map(|der| CertificateDer::from(der.as_ref())).collect()
+}
+
 /// Names user and date where the leaf itself is what expired.
-fn explain(error: ChainError, chain: &[CertificateDer<'static>]) -> IdentityError {
+fn explain(error: ChainError, chain: &[CertificateDer<'_>]) -> IdentityError {
     let leaf = chain.first().and_then(|leaf| PeerCertificate::parse(leaf).ok());
     match (error, leaf) {
         (ChainError::Expired(now), Some(leaf)) if leaf.not_after < now => {

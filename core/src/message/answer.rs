@@ -73,7 +73,7 @@ pub struct JoinAnswer {
     /// Header extension ID of the mixer's levels. Source: RFC 6465.
     #[serde(deserialize_with = "limit::within::<1, 14, _>")]
     pub mixer_level_extension: u8,
-    /// Length of a packet's audio in milliseconds.
+    /// How much sound a packet of the member holds, in milliseconds; it may be sent up to 60.
     pub packet_ms: u16,
     /// How the node carries the conference.
     pub mode: Mode,

@@ -3,7 +3,10 @@
 use std::{
     fmt, io,
     net::{SocketAddr, UdpSocket},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use quinn::{ClientConfig, Endpoint};
@@ -44,6 +47,10 @@ pub struct SignallingEndpoint {
     server: Option<Arc<Server>>,
 }
 
+/// How many callers an endpoint turned away because it had `sessions_max`. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct CallersRefused(Arc<AtomicU64>);
+
 /// An endpoint cannot be opened.
 #[derive(Debug, Error)]
 pub enum EndpointError {
@@ -67,6 +74,7 @@ struct Server {
     clock: Clock,
     settings: SignallingSettings,
     handshakes: Handshakes,
+    refused: CallersRefused,
     certificate: RwLock<ServerCertificate>,
 }
 
@@ -74,6 +82,13 @@ impl Default for SignallingSettings {
     /// Room for 20,000 sessions; 512 handshakes use about 16 MB while they last.
     fn default() -> Self {
         Self { sessions_max: 20_000, handshakes_max: 512 }
+    }
+}
+
+impl CallersRefused {
+    /// Returns the number so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -134,8 +149,8 @@ impl SignallingEndpoint {
         let certificate = ServerCertificate::new(clock, identity)?;
         self.endpoint.set_server_config(Some((*certificate.config).clone()));
         let (clock, certificate) = (clock.clone(), RwLock::new(certificate));
-        let handshakes = Handshakes::default();
-        self.server = Some(Arc::new(Server { clock, settings, handshakes, certificate }));
+        let (handshakes, refused) = (Handshakes::default(), CallersRefused::default());
+        self.server = Some(Arc::new(Server { clock, settings, handshakes, refused, certificate }));
         Ok(self)
     }
 
@@ -151,6 +166,11 @@ impl SignallingEndpoint {
         Ok(())
     }
 
+    /// Returns the counter of callers turned away; it stays at 0 if this endpoint only connects.
+    pub fn refused(&self) -> CallersRefused {
+        self.server.as_ref().map_or_else(CallersRefused::default, |server| server.refused.clone())
+    }
+
     /// Waits for the next caller; `None` once closed, or at once if this endpoint only connects.
     ///
     /// Callers over the limits are turned away in here. Cancelling loses nobody.
@@ -158,8 +178,9 @@ impl SignallingEndpoint {
         let server = self.server.as_ref()?;
         loop {
             let incoming = self.endpoint.accept().await?;
-            if self.endpoint.open_connections() > server.settings.sessions_max {
+            if self.endpoint.open_connections() >= server.settings.sessions_max {
                 tracing::warn!(peer = %incoming.remote_address(), "session over limit refused");
+                server.refused.0.fetch_add(1, Ordering::Relaxed);
                 incoming.refuse();
                 continue;
             }

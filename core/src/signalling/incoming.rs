@@ -63,7 +63,8 @@ impl IncomingSession {
         let peer = Peer::Caller(self.incoming.remote_address());
         let ServerCertificate { config, fingerprint } = self.certificate;
         let failed = |error| LinkError::handshake(peer, error);
-        let connection = self.incoming.accept_with(config).map_err(failed)?.await;
+        let connecting = self.incoming.accept_with(config).map_err(failed)?;
+        let connection = quic::within_handshake_timeout(connecting).await;
         drop(self.place);
         Session::new(connection.map_err(failed)?, fingerprint, peer)
     }

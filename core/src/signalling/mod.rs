@@ -8,7 +8,9 @@ pub mod incoming;
 pub mod session;
 
 pub use self::{
-    endpoint::{ClientCredentials, EndpointError, SignallingEndpoint, SignallingSettings},
+    endpoint::{
+        CallersRefused, ClientCredentials, EndpointError, SignallingEndpoint, SignallingSettings,
+    },
     incoming::IncomingSession,
     session::{Responder, Session},
 };

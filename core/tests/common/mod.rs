@@ -147,7 +147,8 @@ pub async fn raw_connection(
     let mut tls = match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
-            let chain: Vec<CertificateDer<'static>> = identity.chain().to_vec();
+            let chain: Vec<CertificateDer<'static>> =
+                identity.chain().into_iter().map(CertificateDer::into_owned).collect();
             builder.with_client_auth_cert(chain, private_key(identity)).unwrap()
         }
     };
