@@ -39,7 +39,7 @@ demo: cmake ## run a whole network on this machine and report what was heard (in
 
 ##@ Develop
 .PHONY: test
-test: cmake ## run every test
+test: cmake prometheus ## run every test
 	@echo "building and running every test; the first build takes some minutes"
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked --cargo-quiet --no-fail-fast \
@@ -59,8 +59,9 @@ lint: cmake components $(DENY) ## check format, lints, documentation, licences a
 	"$(DENY)" --locked check --hide-inclusion-graph licenses bans sources
 
 .PHONY: bench
-bench: cmake ## measure the media plane; BENCH_ARGS="--quick" or a name takes a part
-	$(CARGO) bench --package sabha-benches --locked -- $(BENCH_ARGS)
+bench: cmake ## measure the media plane against its limits; BENCH_ARGS="--quick" takes less time
+	$(CARGO) bench --package sabha-benches --locked --benches -- $(BENCH_ARGS)
+	$(CARGO) run --quiet --release --package sabha-benches --locked --bin bench-table
 
 # RUSTC_BOOTSTRAP lets a stable compiler build with sanitizers; a nightly one ignores it.
 .PHONY: fuzz-smoke
@@ -83,6 +84,11 @@ help: ## list these commands
 .PHONY: cmake
 cmake:
 	@scripts/install-cmake.sh
+
+# A test lets a real Prometheus read a node's metrics.
+.PHONY: prometheus
+prometheus:
+	@scripts/install-prometheus.sh
 
 .PHONY: components
 components:

@@ -6,6 +6,8 @@ use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use sabha_control::config::{Config, Flag, LogFormat, Origin, Problem, Sources};
 use sabha_core::ca::MixerPolicy;
+use sabha_mixer::{ListenerPacket, ListenerPacketSetting};
+use sabha_transport::DriverKind;
 use tempfile::TempDir;
 
 /// A folder of its own with the given sabha.toml, and nothing else.
@@ -68,6 +70,31 @@ fn defaults_need_no_file() {
     assert_eq!((config.node.mix.bitrate, config.node.mix.complexity), (64_000, 9));
     assert_eq!(config.client.encoder.bitrate, 32_000);
     assert_eq!(config.client.playout_delay, Duration::from_millis(60));
+}
+
+#[test]
+fn effort_and_load_of_a_node_are_read_and_checked() {
+    let config = Case::without_file().config().node;
+    assert_eq!((config.listener_packet, config.driver), Default::default());
+    assert_eq!((config.mix_complexity_min, config.load_max_percent), (0, 85));
+    assert_eq!(config.sessions_max, 20_000);
+
+    let fixed = ListenerPacketSetting::Fixed(ListenerPacket::Ms60);
+    for toml in ["listener_packet = \"60\"", "listener_packet = 60"] {
+        let config = Case::new(&format!("[node]\n{toml}\ndriver = \"poll\"\n")).config();
+        assert_eq!((config.node.listener_packet, config.node.driver), (fixed, DriverKind::Poll));
+        assert!(config.to_toml().contains("listener_packet = \"60\""));
+    }
+    let variable = Case::without_file().variable("SABHA_NODE_LISTENER_PACKET", "40").config();
+    let fixed = ListenerPacketSetting::Fixed(ListenerPacket::Ms40);
+    assert_eq!(variable.node.listener_packet, fixed);
+
+    let problem = |toml: &str| Case::new(&format!("[node]\n{toml}\n")).problem();
+    assert!(problem("listener_packet = 30").contains("\"20\", \"40\" or \"60\""));
+    assert!(problem("driver = \"tokio\"").contains("\"auto\", \"poll\" or \"glommio\""));
+    assert!(problem("load_max_percent = 0").contains("from 1 to 100"));
+    let least = problem("mix_complexity = 5\nmix_complexity_min = 6");
+    assert!(least.contains("is 6, more than node.mix_complexity, which is 5"), "{least}");
 }
 
 #[test]

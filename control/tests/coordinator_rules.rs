@@ -304,6 +304,35 @@ fn conference_is_over_at_its_time_and_not_before() {
 }
 
 #[test]
+fn newer_list_moves_the_end_and_an_older_one_does_not() {
+    let mut rig = Rig::new();
+    let (id, end) = (rig.id(), rig.list.expires);
+    let second = Duration::from_secs(1);
+    let newer = PermitList {
+        issued: rig.list.issued.after(second),
+        expires: end.after(HOUR),
+        ..rig.list.clone()
+    };
+    rig.create(&newer).unwrap();
+    assert_eq!(rig.coordinator.expired(end), []);
+    assert_eq!(rig.coordinator.expired(end.after(HOUR)), [id]);
+    let older = rig.list.clone();
+    rig.create(&older).unwrap();
+    assert_eq!(rig.coordinator.expired(end), [], "the newer list holds");
+    let shorter = PermitList { issued: newer.issued.after(second), expires: end, ..newer };
+    rig.create(&shorter).unwrap();
+    assert_eq!(rig.coordinator.expired(end), [id], "each end is there once");
+}
+
+#[test]
+fn conference_that_went_with_news_untold_is_told_of_no_more() {
+    let mut rig = Rig::new();
+    rig.joins("alice", 1, 1);
+    rig.coordinator.remove(rig.list.conference()).unwrap();
+    assert_eq!(rig.coordinator.poll_roster(), []);
+}
+
+#[test]
 fn roster_is_told_once_and_in_full_to_newcomers() {
     let mut rig = Rig::new();
     assert_eq!(rig.told(), None);

@@ -16,7 +16,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 
 pub use self::{
-    args::{CaArgs, ConfigArgs, DemoArgs, EnrollArgs, HostArgs, JoinArgs, NodeArgs},
+    args::{
+        BulkArgs, CaAction, CaArgs, ConfigArgs, DemoArgs, EnrollArgs, HostArgs, JoinArgs, NodeArgs,
+    },
     failure::Failure,
     host_port::{HostPort, NodeAddress},
     progress::Progress,
@@ -95,7 +97,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
 
 async fn dispatch(config: Config, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Ca(_) => commands::ca::run(&config).await,
+        Command::Ca(args) => commands::ca::run(&config, args).await,
         Command::Enroll(args) => commands::enroll::run(&config, args).await,
         Command::Node(_) => commands::node::run(&config).await,
         Command::Host(args) => commands::host::run(&config, args).await,

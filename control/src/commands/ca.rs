@@ -1,4 +1,6 @@
-//! `sabha ca`: a certificate authority until it is told to end.
+//! `sabha ca`: a certificate authority until it is told to end, or what is done beside it.
+
+mod bulk;
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,15 +10,23 @@ use sabha_core::{
 };
 
 use crate::{
-    cli::{Failure, Shutdown, output},
+    cli::{CaAction, CaArgs, Failure, Shutdown, output},
     config::Config,
 };
 
-/// Serves until SIGTERM or SIGINT; prints `listening ADDR` and `fingerprint HEX` when it is ready.
+/// Serves, or does what was asked for instead.
 ///
 /// # Errors
-/// `Failure` if the CA's folder or address cannot be used.
-pub async fn run(config: &Config) -> Result<(), Failure> {
+/// `Failure` if the CA's folder, its address or a file cannot be used.
+pub async fn run(config: &Config, args: CaArgs) -> Result<(), Failure> {
+    match args.action {
+        None => serve(config).await,
+        Some(CaAction::Bulk(args)) => bulk::run(&config.ca, &args),
+    }
+}
+
+/// Serves until SIGTERM or SIGINT; prints `listening ADDR` and `fingerprint HEX` when it is ready.
+async fn serve(config: &Config) -> Result<(), Failure> {
     let mut shutdown = Shutdown::listen()?;
     let (clock, ca) = (Clock::system(), &config.ca);
     let authority = Authority::open_or_create(clock.now(), &ca.dir, ca.settings.clone())?;

@@ -4,4 +4,5 @@ pub mod ca;
 pub mod enroll;
 pub mod host;
 pub mod join;
+mod niceness;
 pub mod node;

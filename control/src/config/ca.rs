@@ -40,6 +40,7 @@ fn settings(section: &mut Section<'_>) -> AuthoritySettings {
     let certificate_days = default.certificate_lifetime.as_secs() / DAY;
     let mixers: Vec<UserId> = section.value("mixers", Vec::new());
     AuthoritySettings {
+        test_network: section.value("test_network", default.test_network),
         mixers: match mixers.is_empty() {
             true => MixerPolicy::Everyone,
             false => MixerPolicy::Only(mixers.into_iter().collect()),

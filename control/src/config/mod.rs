@@ -10,6 +10,7 @@ mod identity;
 mod input;
 mod layers;
 mod log;
+mod media;
 mod node;
 mod origin;
 mod print;

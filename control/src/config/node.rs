@@ -8,6 +8,8 @@ use std::{
 };
 
 use sabha_media::codec::EncoderSettings;
+use sabha_mixer::ListenerPacketSetting;
+use sabha_transport::DriverKind;
 
 use crate::config::section::Section;
 
@@ -30,12 +32,24 @@ pub struct NodeConfig {
     pub conferences_max: u32,
     /// Most talkers in a mix, whatever a host asks for.
     pub talkers_max: u8,
-    /// Bitrate and effort of the mix.
+    /// Bitrate of the mix, and the most effort that goes into it.
     pub mix: EncoderSettings,
+    /// The least effort that goes into the mix, however busy the node is.
+    pub mix_complexity_min: u8,
+    /// How much sound one packet holds to those who only listen.
+    pub listener_packet: ListenerPacketSetting,
+    /// The load of a media thread, in percent, above which newcomers are refused.
+    pub load_max_percent: u8,
+    /// Signalling sessions at once.
+    pub sessions_max: u32,
+    /// Which back end runs the media threads.
+    pub driver: DriverKind,
     /// The least that playout waits for late packets.
     pub playout_min: Duration,
     /// The most that playout waits for late packets.
     pub playout_max: Duration,
+    /// Where figures and probes are served over HTTP, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// Where the counters go at the end, as JSON.
     pub report: Option<PathBuf>,
     /// How much older than a conference this node's mixer mark must be.
@@ -66,8 +80,14 @@ impl NodeConfig {
                 bitrate: section.number("mix_bitrate", 64_000, 6_000..=192_000),
                 complexity: section.number("mix_complexity", 9, 0..=10),
             },
+            mix_complexity_min: section.number("mix_complexity_min", 0, 0..=10),
+            listener_packet: section.value("listener_packet", ListenerPacketSetting::Auto),
+            load_max_percent: section.number("load_max_percent", 85, 1..=100),
+            sessions_max: section.number("sessions_max", 20_000, 1..=1_000_000),
+            driver: section.value("driver", DriverKind::Auto),
             playout_min: Duration::from_millis(section.number("playout_min_ms", 4, 0..=1_000)),
             playout_max: Duration::from_millis(section.number("playout_max_ms", 200, 20..=2_000)),
+            metrics: section.optional("metrics"),
             report: section.optional("report"),
             mark_margin: Duration::from_secs(section.number("mark_margin_secs", 60, 0..=3_600)),
             real_time: section.value("real_time", true),
@@ -76,6 +96,7 @@ impl NodeConfig {
         config.check_ports(section);
         config.check_advertise(section);
         config.check_playout(section);
+        config.check_complexity(section);
         config
     }
 
@@ -117,6 +138,14 @@ impl NodeConfig {
         if min > max {
             let wrong = format!("is {min}, more than node.playout_max_ms, which is {max}");
             section.reject("playout_min_ms", wrong, "lower it, or raise node.playout_max_ms");
+        }
+    }
+
+    fn check_complexity(&self, section: &mut Section<'_>) {
+        let (least, most) = (self.mix_complexity_min, self.mix.complexity);
+        if least > most {
+            let wrong = format!("is {least}, more than node.mix_complexity, which is {most}");
+            section.reject("mix_complexity_min", wrong, "lower it, or raise node.mix_complexity");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sabha_core::admission::Admission;
 use sabha_core::certificate::PeerCertificate;
 use sabha_core::message::{Epoch, PermitList, RosterChange, Verified};
-use sabha_core::{NodeId, UnixTime, UserId};
+use sabha_core::{NodeId, UserId};
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 
 use super::CoordinatorError;
@@ -108,10 +108,6 @@ impl Conference {
 
     pub(super) fn is_host(&self, peer: &PeerCertificate) -> bool {
         peer.node == self.list.origin.host || self.list.cohosts.contains(&peer.user)
-    }
-
-    pub(super) fn is_over(&self, now: UnixTime) -> bool {
-        self.list.expires <= now
     }
 
     pub(super) fn admit(&self, admission: &Admission) -> Result<(), CoordinatorError> {

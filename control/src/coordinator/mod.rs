@@ -6,7 +6,7 @@
 mod conference;
 mod error;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use conference::{Conference, Muting, RosterEntry, RosterNews, SessionId};
@@ -38,6 +38,10 @@ pub struct Coordinator {
     conferences: BTreeMap<ConferenceId, Conference>,
     /// The conference that each leg is in.
     legs: BTreeMap<LegId, ConferenceId>,
+    /// Conferences whose roster changed since it was told.
+    changed: BTreeSet<ConferenceId>,
+    /// When each conference is over.
+    ends: BTreeSet<(UnixTime, ConferenceId)>,
 }
 
 /// What a request to create a conference comes to.
@@ -52,7 +56,13 @@ pub enum Created {
 impl Coordinator {
     /// Begins without conferences.
     pub fn new(settings: CoordinatorSettings) -> Self {
-        Self { settings, conferences: BTreeMap::new(), legs: BTreeMap::new() }
+        Self {
+            settings,
+            conferences: BTreeMap::new(),
+            legs: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            ends: BTreeSet::new(),
+        }
     }
 
     /// Takes over a conference from its host, or a newer list of one that is here.
@@ -82,7 +92,10 @@ impl Coordinator {
         }
         let id = list.conference();
         if let Some(conference) = self.conferences.get_mut(&id) {
+            let ends = conference.list().expires;
             conference.replace_list(list);
+            self.ends.remove(&(ends, id));
+            self.ends.insert((conference.list().expires, id));
             return Ok(Created::Known(id, conference.epoch()));
         }
         let conferences_max = self.settings.conferences_max;
@@ -91,6 +104,7 @@ impl Coordinator {
         }
         let conference = Conference::new(list);
         let epoch = conference.epoch();
+        self.ends.insert((conference.list().expires, id));
         self.conferences.insert(id, conference);
         Ok(Created::New(id, epoch))
     }
@@ -133,13 +147,15 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         self.conference_mut(id)?.joined(leg, entry);
         self.legs.insert(leg, id);
+        self.changed.insert(id);
         Ok(())
     }
 
     /// Removes a leg from its roster and returns its entry; `None` if there is no such leg.
     pub fn left(&mut self, leg: LegId) -> Option<RosterEntry> {
-        let conference = self.legs.remove(&leg)?;
-        self.conferences.get_mut(&conference)?.left(leg)
+        let id = self.legs.remove(&leg)?;
+        self.changed.insert(id);
+        self.conferences.get_mut(&id)?.left(leg)
     }
 
     /// Mutes a user or lets them speak, if `peer` may; returns what that comes to.
@@ -198,22 +214,26 @@ impl Coordinator {
     /// Removes a conference that could not be placed or whose time is over.
     pub fn remove(&mut self, id: ConferenceId) -> Option<Conference> {
         let conference = self.conferences.remove(&id)?;
+        self.changed.remove(&id);
+        self.ends.remove(&(conference.list().expires, id));
         for leg in conference.roster().keys() {
             self.legs.remove(leg);
         }
         Some(conference)
     }
 
-    /// Returns the conferences whose time is over.
+    /// Returns the conferences whose time is over; takes no longer if there are many others.
     pub fn expired(&self, now: UnixTime) -> Vec<ConferenceId> {
-        let expired = self.conferences.iter().filter(|(_, conference)| conference.is_over(now));
-        expired.map(|(id, _)| *id).collect()
+        let over = self.ends.iter().take_while(|(ends, _)| *ends <= now);
+        over.map(|(_, id)| *id).collect()
     }
 
-    /// Returns the changes of each roster since the last call, with the sessions to be told.
+    /// Returns the changes of each roster since the last call, with the sessions to be told; takes
+    /// no longer if there are many others.
     pub fn poll_roster(&mut self) -> Vec<(ConferenceId, RosterNews)> {
-        let conferences = self.conferences.iter_mut();
-        conferences.filter_map(|(id, one)| Some((*id, one.poll_roster()?))).collect()
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        let news = |id| Some((id, self.conferences.get_mut(&id)?.poll_roster()?));
+        changed.filter_map(news).collect()
     }
 
     fn conference_mut(&mut self, id: ConferenceId) -> Result<&mut Conference, CoordinatorError> {

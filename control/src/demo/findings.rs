@@ -194,6 +194,7 @@ fn conference(
     let more = BTreeMap::from([
         ("marks_heard".to_owned(), Figure::Count(figures.delays.len() as u64)),
         ("packets_out".to_owned(), Figure::Count(node.packets_out)),
+        ("driver".to_owned(), Figure::Text(node.driver.clone())),
         ("key_uses".to_owned(), Figure::Count(node.key_uses.unwrap_or(0))),
     ]);
     Conference {

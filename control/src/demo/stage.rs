@@ -161,6 +161,9 @@ mails_per_hour_max = 100000
 [node]
 shards = 1
 key_use_log = true
+# Packets are counted against the ticks, and nobody is to be refused, however busy the machine is.
+listener_packet = 20
+load_max_percent = 100
 # Everything here is of the same minute and the same clock.
 mark_margin_secs = 0
 ";

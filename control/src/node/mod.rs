@@ -2,68 +2,51 @@
 //!
 //! Everything asynchronous about a node is here. No packet passes through.
 
+mod housekeeping;
+pub mod load;
+mod newcomers;
+mod observation;
+mod refusal_log;
 mod report;
+mod request_counters;
 mod requests;
 mod sessions;
+mod settings;
 mod shard_endpoint;
 mod shards;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+pub use observation::{Observation, ShardObservation};
 pub use report::NodeReport;
+pub use request_counters::{REFUSAL_REASONS, RequestCounts, RequestKind};
+pub use settings::NodeSettings;
 pub use shard_endpoint::{ConferenceEngine, ShardCommand, ShardEndpoint, ShardReport};
 
 use dashmap::DashMap;
 use sabha_core::message::{ConferenceId, Event};
-use sabha_core::signalling::{EndpointError, SignallingEndpoint, SignallingSettings};
+use sabha_core::signalling::{
+    CallersRefused, EndpointError, IncomingSession, SignallingEndpoint, SignallingSettings,
+};
 use sabha_core::{Clock, Identity, NodeId};
-use sabha_media::codec::EncoderSettings;
-use sabha_media::jitter_buffer::JitterSettings;
 use sabha_media::leg::LegId;
 use sabha_media::shard::{ConferenceKey, ShardEvent};
 use sabha_media::srtp::KeyUseLog;
-use sabha_transport::{BindError, StartError};
+use sabha_transport::{BindError, DriverName, StartError};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::coordinator::{Conference, Coordinator, CoordinatorSettings, RosterNews, SessionId};
+use crate::coordinator::{Conference, Coordinator, CoordinatorSettings, SessionId};
+use housekeeping::Housekeeping;
+use newcomers::Newcomers;
+use refusal_log::RefusalLog;
+use request_counters::RequestCounters;
 use sessions::{NodeSession, serve_session};
 use shards::Shards;
-
-/// How a node is run.
-#[derive(Clone, Debug)]
-pub struct NodeSettings {
-    /// Where signalling listens.
-    pub listen: SocketAddr,
-    /// Address and first port of the media sockets, one for each shard; port 0 takes free ones.
-    pub media: SocketAddr,
-    /// Addresses that members are told, without ports.
-    pub advertise: Vec<IpAddr>,
-    /// Shards, each with a thread and a port; at least 1.
-    pub shards: u16,
-    /// Whether shard `i`'s thread is pinned to core `i`.
-    pub pin: bool,
-    /// Whether the shards' threads run before all ordinary ones, where the system lets them.
-    pub real_time: bool,
-    /// Legs on each shard.
-    pub legs_max: usize,
-    /// How much older than a conference this node's mixer mark must be: the network's margin for
-    /// clocks that differ.
-    pub mark_margin: Duration,
-    /// Conferences on the node.
-    pub conferences_max: usize,
-    /// The most talkers in any mix.
-    pub talkers_max: u16,
-    /// Encoding of the mixes.
-    pub encoder: EncoderSettings,
-    /// Bounds of the talkers' playout delay.
-    pub jitter: JitterSettings,
-    /// Whether to log each use of a key, for demonstrations.
-    pub key_use_log: bool,
-}
 
 /// A node cannot start.
 #[derive(Debug, Error)]
@@ -110,6 +93,11 @@ pub(crate) struct Inner {
     pub(crate) places: DashMap<ConferenceId, Place>,
     pub(crate) sessions: DashMap<SessionId, Arc<NodeSession>>,
     pub(crate) key_uses: Option<Arc<KeyUseLog>>,
+    pub(crate) requests: RequestCounters,
+    pub(crate) callers_refused: CallersRefused,
+    pub(crate) refusal_log: RefusalLog,
+    pub(crate) newcomers: Newcomers,
+    is_ending: AtomicBool,
 }
 
 /// A conference's shard, and its name there.
@@ -132,7 +120,10 @@ impl Node {
         let Some(mark) = identity.certificate().mixer else {
             return Err(NodeError::NoMixer(identity.node()));
         };
-        let signalling = SignallingSettings::default();
+        let signalling = SignallingSettings {
+            sessions_max: settings.sessions_max,
+            ..SignallingSettings::default()
+        };
         let endpoint = SignallingEndpoint::server(settings.listen, &clock, &identity, signalling)?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let key_uses = settings.key_use_log.then(|| Arc::new(KeyUseLog::new(KEY_USES_MAX)));
@@ -143,6 +134,7 @@ impl Node {
             conferences_max: settings.conferences_max,
             talkers_max: settings.talkers_max,
         });
+        let newcomers = Newcomers::new(settings.load_max());
         let inner = Inner {
             identity,
             clock,
@@ -152,6 +144,11 @@ impl Node {
             places: DashMap::new(),
             sessions: DashMap::new(),
             key_uses,
+            requests: RequestCounters::default(),
+            callers_refused: endpoint.refused(),
+            refusal_log: RefusalLog::default(),
+            newcomers,
+            is_ending: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner), endpoint, events, tasks: JoinSet::new() })
     }
@@ -169,6 +166,11 @@ impl Node {
         self.inner.shards.addresses()
     }
 
+    /// Returns what runs the shards' threads.
+    pub fn driver(&self) -> Option<DriverName> {
+        self.inner.shards.driver()
+    }
+
     /// Returns a way to the figures, for while the node runs.
     pub fn figures(&self) -> NodeFigures {
         NodeFigures(Arc::downgrade(&self.inner))
@@ -177,19 +179,22 @@ impl Node {
     /// Serves until `stop` completes, then says goodbye to everybody and returns the figures.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> NodeReport {
         let mut stop = std::pin::pin!(stop);
-        let mut housekeeping = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        let mut housekeeping = Housekeeping::new(&self.inner);
+        let mut house_turns = tokio::time::interval(housekeeping::INTERVAL);
         let mut next_session = 0;
+        let mut open_at = None;
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                incoming = self.endpoint.accept() => {
+                incoming = accept(&self.endpoint, open_at) => {
                     let Some(incoming) = incoming else { break };
+                    open_at = later(housekeeping.pause());
                     next_session += 1;
                     let id = SessionId(next_session);
                     self.tasks.spawn(serve_session(self.inner.clone(), id, incoming));
                 }
                 Some(event) = self.events.recv() => self.inner.handle_shard_event(event).await,
-                _ = housekeeping.tick() => self.inner.keep_house().await,
+                _ = house_turns.tick() => housekeeping.keep_house(&self.inner).await,
                 Some(_) = self.tasks.join_next() => {}
             }
         }
@@ -198,6 +203,7 @@ impl Node {
 
     async fn finish(self) -> NodeReport {
         let Self { inner, endpoint, mut tasks, .. } = self;
+        inner.is_ending.store(true, Ordering::Relaxed);
         let ids: Vec<_> = inner.places.iter().map(|place| *place.key()).collect();
         for id in ids {
             let conference = inner.coordinator().remove(id);
@@ -209,7 +215,7 @@ impl Node {
         endpoint.close("the node is shutting down");
         let _ = tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await;
         tasks.shutdown().await;
-        NodeReport::new(&inner.shards.shutdown(), inner.key_uses.as_deref())
+        inner.report_of(&inner.shards.shutdown())
     }
 }
 
@@ -218,7 +224,7 @@ impl NodeFigures {
     pub async fn report(&self) -> Option<NodeReport> {
         let inner = self.0.upgrade()?;
         let shards = inner.shards.reports().await;
-        (!shards.is_empty()).then(|| NodeReport::new(&shards, inner.key_uses.as_deref()))
+        (!shards.is_empty()).then(|| inner.report_of(&shards))
     }
 }
 
@@ -226,6 +232,26 @@ impl Inner {
     /// Locks the coordinator; never held over an await.
     pub(crate) fn coordinator(&self) -> MutexGuard<'_, Coordinator> {
         self.coordinator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report_of(&self, shards: &[ShardReport]) -> NodeReport {
+        let driver = self.shards.driver().map(|name| name.to_string()).unwrap_or_default();
+        NodeReport { driver, ..NodeReport::new(shards, self.key_uses.as_deref()) }
+    }
+
+    /// Says why newcomers had better go elsewhere; `None` if they are welcome.
+    pub(crate) fn unready(&self) -> Option<String> {
+        if self.is_ending.load(Ordering::Relaxed) {
+            return Some("the node is shutting down".into());
+        }
+        let NodeSettings { sessions_max, legs_max, .. } = self.settings;
+        if self.sessions.len() >= sessions_max {
+            return Some(format!("all {sessions_max} sessions are taken"));
+        }
+        if !self.shards.has_room(legs_max) {
+            return Some(format!("all {legs_max} legs of every shard are taken"));
+        }
+        self.newcomers.check(&self.shards).err().map(|overload| overload.to_string())
     }
 
     async fn handle_shard_event(&self, event: ShardEvent) {
@@ -255,25 +281,6 @@ impl Inner {
         }
     }
 
-    /// Tells rosters, and ends conferences whose time is over.
-    async fn keep_house(&self) {
-        let rosters = self.coordinator().poll_roster();
-        for (conference, RosterNews { mut complete, changes, sessions }) in rosters {
-            for part in changes.chunks(Event::ROSTER_CHANGES_MAX) {
-                let event = Event::Roster { conference, complete, changes: part.to_vec() };
-                self.notify(sessions.iter().copied(), &event).await;
-                complete = false;
-            }
-        }
-        let expired = self.coordinator().expired(self.clock.now());
-        for id in expired {
-            let conference = self.coordinator().remove(id);
-            if let Some(conference) = conference {
-                self.end_conference(id, conference, "its time is over").await;
-            }
-        }
-    }
-
     /// Tells everybody that a conference is over, and removes it from its shard.
     pub(crate) async fn end_conference(
         &self,
@@ -289,6 +296,7 @@ impl Inner {
             self.shards.discount_leg(leg.shard);
         }
         if let Some((_, place)) = self.places.remove(&id) {
+            self.shards.discount_conference(place.shard);
             self.shards.order(place.shard, ShardCommand::RemoveConference(place.key)).await;
         }
     }
@@ -296,6 +304,7 @@ impl Inner {
     /// Puts an event into each session's queue; a session whose queue is full has fallen behind
     /// and is closed, rather than kept waiting for.
     pub(crate) async fn notify(&self, to: impl Iterator<Item = SessionId>, event: &Event) {
+        let event = Arc::new(event.clone());
         for id in to {
             let session = self.sessions.get(&id).map(|session| session.value().clone());
             if let Some(session) = session {
@@ -316,14 +325,27 @@ impl Inner {
     }
 }
 
+/// Waits for the next caller, but lets nobody in before `open_at`.
+async fn accept(
+    endpoint: &SignallingEndpoint,
+    open_at: Option<tokio::time::Instant>,
+) -> Option<IncomingSession> {
+    if let Some(open_at) = open_at {
+        tokio::time::sleep_until(open_at).await;
+    }
+    endpoint.accept().await
+}
+
+/// Returns the time after a pause; `None` if there is none.
+fn later(pause: Duration) -> Option<tokio::time::Instant> {
+    (!pause.is_zero()).then(|| tokio::time::Instant::now() + pause)
+}
+
 /// Shard events that wait for the node's task.
 const EVENTS_MAX: usize = 65_536;
 
 /// Uses of a key that a demonstration can log: 12 members for an hour.
 const KEY_USES_MAX: usize = 4_000_000;
-
-/// How often rosters are told and expired conferences ended.
-const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often a node that ends looks whether its events are taken.
 const EVENTS_PAUSE: Duration = Duration::from_millis(5);

@@ -11,6 +11,9 @@ use super::ShardReport;
 /// What a node did, summed over its shards.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeReport {
+    /// What ran the shards' threads.
+    #[serde(default)]
+    pub driver: String,
     /// Datagrams received.
     pub packets_in: u64,
     /// RTP packets sent.
@@ -39,6 +42,16 @@ pub struct NodeReport {
     pub decodes: u64,
     /// Concealments.
     pub concealments: u64,
+    /// Ticks that were never made, as they had fallen behind too far.
+    pub ticks_passed_over: u64,
+    /// Packets queued for members, by the sound in each: 20, 40 and 60 ms.
+    pub packets_by_frames: [u64; 3],
+    /// The latest that a mixer's deadline was met, in milliseconds.
+    pub tick_late_ms_max: f64,
+    /// Legs added.
+    pub joins: u64,
+    /// Legs removed.
+    pub leaves: u64,
     /// Uses of a key, if they were logged.
     pub key_uses: Option<u64>,
     /// Repeated (key, SSRC, index), if they were logged; must be 0.
@@ -60,6 +73,7 @@ impl NodeReport {
             (count > 0).then(|| (reason.as_str().to_owned(), count))
         });
         Self {
+            driver: String::new(),
             packets_in: counters.packets_in,
             packets_out: counters.packets_out,
             reports_in: counters.reports_in,
@@ -74,6 +88,11 @@ impl NodeReport {
             encodes: mixing.encodes,
             decodes: mixing.decodes,
             concealments: mixing.concealments,
+            ticks_passed_over: mixing.ticks_passed_over,
+            packets_by_frames: mixing.packets_by_frames,
+            tick_late_ms_max: counters.tick_lateness.max.as_secs_f64() * 1e3,
+            joins: counters.joins,
+            leaves: counters.leaves,
             key_uses: key_uses.map(|log| log.len() as u64),
             key_repeats: key_uses.map(|log| log.repeats() as u64),
             key_uses_unlogged: key_uses.map(|log| log.overflow() as u64),

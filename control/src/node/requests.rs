@@ -1,8 +1,9 @@
 //! What a node answers to each request.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use sabha_core::admission::{Admission, AdmissionError, verify_ticket};
+use sabha_core::admission::{self, Admission, AdmissionError};
 use sabha_core::message::{
     Answer, Epoch, Event, JoinAnswer, JoinRequest, Mode, PermitList, Refusal, RefusalCode, Request,
     Signed, Ticket,
@@ -17,6 +18,7 @@ use sabha_media::srtp::{MasterKey, SrtpSuite};
 use sabha_mixer::{Mixer, MixerSettings};
 use tokio::sync::oneshot;
 
+use super::load::gate::Overload;
 use super::sessions::NodeSession;
 use super::{Inner, Place, ShardCommand};
 use crate::coordinator::{Conference, CoordinatorError, Created, Muting, RosterEntry};
@@ -69,7 +71,7 @@ pub(crate) async fn answer(
         )),
     };
     outcome.unwrap_or_else(|refusal| {
-        tracing::info!(user = %peer.user, reason = refusal.message, "request refused");
+        inner.refusal_log.note(Instant::now(), &peer.user, &refusal.message);
         Answer::Refused(refusal)
     })
 }
@@ -84,6 +86,10 @@ async fn create(
         .map_err(|error| Refusal::new(RefusalCode::NotPermitted, &error))?;
     let engine = Mixer::new(mixer_settings(inner, &list))
         .map_err(|error| Refusal::new(RefusalCode::BadRequest, &error))?;
+    // A host that only tells of a newer list takes no room.
+    if inner.coordinator().conference(list.conference()).is_err() {
+        inner.newcomers.check(&inner.shards).map_err(|overload| full(&overload))?;
+    }
     let created = inner.coordinator().create(session.session.peer(), list);
     let (conference, epoch) = match created.map_err(|error| error.refusal())? {
         Created::Known(conference, epoch) => return Ok(Answer::Created { conference, epoch }),
@@ -97,6 +103,7 @@ async fn create(
     match (ordered, placed.await) {
         (true, Ok(Ok(key))) => {
             inner.places.insert(conference, Place { shard, key });
+            inner.shards.count_conference(shard);
             tracing::info!(%conference, shard, host = %session.session.peer().user, "created");
             Ok(Answer::Created { conference, epoch })
         }
@@ -112,7 +119,9 @@ async fn join(
     session: &Arc<NodeSession>,
     request: &JoinRequest,
 ) -> Result<Answer, Refusal> {
-    let (admission, epoch) = admit(inner, session, &request.ticket)?;
+    // First of all: a node without room has none for checking tickets either.
+    inner.newcomers.check(&inner.shards).map_err(|overload| full(&overload))?;
+    let admission = admit(inner, session, &request.ticket)?;
     if request.role != admission.role {
         return Err(Refusal::new(
             RefusalCode::BadTicket,
@@ -126,6 +135,12 @@ async fn join(
             "this session has all the legs that one session may have; leave another first",
         ));
     }
+    let unknown = || CoordinatorError::Unknown(admission.conference).refusal();
+    let place = inner.places.get(&admission.conference).map(|place| *place).ok_or_else(unknown)?;
+    let let_in = inner.newcomers.admit(&inner.shards, place.shard).await;
+    let_in.map_err(|overload| full(&overload))?;
+    // Others may have come in meanwhile.
+    let epoch = inner.coordinator().admit(&admission).map_err(|error| error.refusal())?;
     let exhausted = || Refusal::new(RefusalCode::RateLimited, "too many legs; connect anew");
     let leg_generation = session.next_generation().ok_or_else(exhausted)?;
     let key =
@@ -135,8 +150,6 @@ async fn join(
         receive_key: key(Direction::ToNode)?,
         send_key: key(Direction::ToMember)?,
     };
-    let unknown = || CoordinatorError::Unknown(admission.conference).refusal();
-    let place = inner.places.get(&admission.conference).map(|place| *place).ok_or_else(unknown)?;
     let grant = add_leg(inner, place, request).await?;
     let entry = RosterEntry {
         user: admission.user.clone(),
@@ -195,17 +208,21 @@ fn admit(
     inner: &Inner,
     session: &NodeSession,
     ticket: &Signed<Ticket>,
-) -> Result<(Admission, Epoch), Refusal> {
+) -> Result<Admission, Refusal> {
     let bad = |error: AdmissionError| Refusal::new(RefusalCode::BadTicket, &error);
     let (root, now) = (inner.identity.root(), inner.clock.now());
-    let wanted = ticket.verify(root, now).map_err(|error| bad(error.into()))?.conference;
+    // Once, and before the coordinator is locked: this is the costly part of a join.
+    let ticket = ticket.verify(root, now).map_err(|error| bad(error.into()))?;
     let coordinator = inner.coordinator();
-    let issuer = coordinator.issuer(wanted).map_err(|error| error.refusal())?;
-    let here = inner.identity.node();
-    let admission =
-        verify_ticket(now, root, issuer, here, ticket, session.session.peer()).map_err(bad)?;
-    let epoch = coordinator.admit(&admission).map_err(|error| error.refusal())?;
-    Ok((admission, epoch))
+    let issuer = coordinator.issuer(ticket.conference).map_err(|error| error.refusal())?;
+    let (here, peer) = (inner.identity.node(), session.session.peer());
+    let admission = admission::admit(now, issuer, here, ticket, peer).map_err(bad)?;
+    coordinator.admit(&admission).map_err(|error| error.refusal())?;
+    Ok(admission)
+}
+
+fn full(overload: &Overload) -> Refusal {
+    Refusal::new(RefusalCode::Full, overload)
 }
 
 fn choose_suite(offered: &[u16]) -> Result<SrtpSuite, Refusal> {
@@ -281,6 +298,7 @@ fn mixer_settings(inner: &Inner, list: &PermitList) -> MixerSettings {
         members_max: list.settings.members_max,
         jitter: JitterSettings { quiet: LevelDbov(60), ..settings.jitter },
         encoder: settings.encoder,
+        listener_packet: settings.listener_packet,
         payload_type: PAYLOAD_TYPE,
         ..MixerSettings::default()
     }

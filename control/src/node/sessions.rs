@@ -1,15 +1,17 @@
 //! One signalling session: its requests, its events, its legs.
 
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sabha_core::message::{Answer, Event, RefusalCode};
-use sabha_core::signalling::{IncomingSession, Session};
+use sabha_core::signalling::{IncomingSession, LinkError, Session};
 use sabha_media::leg::LegId;
 use tokio::sync::mpsc;
 
-use super::Inner;
 use super::requests::answer;
+use super::{Inner, RequestKind};
 use crate::coordinator::SessionId;
 
 /// A session of this node.
@@ -20,15 +22,32 @@ pub(crate) struct NodeSession {
     generations: AtomicU32,
     /// `None` once the session is over.
     legs: Mutex<Option<Vec<LegId>>>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Arc<Event>>,
 }
 
 /// Serves a caller from handshake to goodbye.
-pub(crate) async fn serve_session(inner: Arc<Inner>, id: SessionId, incoming: IncomingSession) {
+///
+/// The handshake is boxed: a session lasts for hours, and need not keep room for how it began.
+pub(crate) fn serve_session(
+    inner: Arc<Inner>,
+    id: SessionId,
+    incoming: IncomingSession,
+) -> impl Future<Output = ()> {
     let caller = incoming.remote_address();
-    let session = match incoming.handshake().await {
+    let handshake = Box::pin(incoming.handshake());
+    serve(inner, id, caller, handshake)
+}
+
+async fn serve(
+    inner: Arc<Inner>,
+    id: SessionId,
+    caller: SocketAddr,
+    handshake: Pin<Box<impl Future<Output = Result<Session, LinkError>>>>,
+) {
+    let session = match handshake.await {
         Ok(session) => session,
         Err(error) => {
+            inner.requests.handshake_refused();
             tracing::info!(%caller, %error, "caller refused");
             return;
         }
@@ -55,31 +74,27 @@ pub(crate) async fn serve_session(inner: Arc<Inner>, id: SessionId, incoming: In
     tracing::info!(user = %session.session.peer().user, %ended, "session over");
 }
 
-async fn serve_requests(
-    inner: &Arc<Inner>,
-    session: &Arc<NodeSession>,
-) -> sabha_core::quic::LinkError {
+async fn serve_requests(inner: &Arc<Inner>, session: &Arc<NodeSession>) -> LinkError {
     loop {
         let (request, responder) = match session.session.accept_request().await {
             Ok(accepted) => accepted,
             Err(error) => return error,
         };
         // In a task of its own, so that a session that ends leaves nothing half done.
+        let kind = RequestKind::of(&request);
         let work = tokio::spawn(answer(inner.clone(), session.clone(), request));
         let answer = work.await.unwrap_or_else(|failure| {
             tracing::error!(%failure, "a request failed");
             Answer::refuse(RefusalCode::Internal, "the node failed inside; try again")
         });
+        inner.requests.answered(kind, &answer);
         if let Err(error) = responder.answer(&answer).await {
             tracing::debug!(%error, "answer not delivered");
         }
     }
 }
 
-async fn tell_events(
-    session: &NodeSession,
-    mut events: mpsc::Receiver<Event>,
-) -> sabha_core::quic::LinkError {
+async fn tell_events(session: &NodeSession, mut events: mpsc::Receiver<Arc<Event>>) -> LinkError {
     while let Some(event) = events.recv().await {
         if let Err(error) = session.session.notify(&event).await {
             return error;
@@ -115,8 +130,8 @@ impl NodeSession {
         legs.len() < before
     }
 
-    /// Queues an event; a session that does not keep up is closed.
-    pub(crate) fn queue_event(&self, event: Event) {
+    /// Queues an event, which all who are told share; a session that does not keep up is closed.
+    pub(crate) fn queue_event(&self, event: Arc<Event>) {
         if self.events.try_send(event).is_err() {
             self.session.close("events are not taken in time");
         }

@@ -8,9 +8,11 @@ use sabha_media::shard::{
 };
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
-use sabha_mixer::{Mixer, MixerCounters};
-use sabha_transport::Endpoint;
+use sabha_mixer::{Mixer, MixerCounters, MixerGauges};
+use sabha_transport::{Endpoint, Load};
 use tokio::sync::{mpsc, oneshot};
+
+use super::load::{LoadFigures, LoadWatch};
 
 /// The engine of every conference.
 pub type ConferenceEngine = Mixer<Opus>;
@@ -52,10 +54,14 @@ pub struct ShardReport {
     pub counters: ShardCounters,
     /// Mixing, over all conferences, ended ones included.
     pub mixing: MixerCounters,
+    /// What the mixers have in use now.
+    pub in_use: MixerGauges,
     /// Legs now.
     pub legs: usize,
     /// Conferences now.
     pub conferences: usize,
+    /// How busy the thread is, and what was given up for it.
+    pub load: LoadFigures,
 }
 
 /// A shard with its way to control.
@@ -65,24 +71,32 @@ pub struct ShardEndpoint {
     events_lost: u64,
     /// Counters of conferences that have ended.
     ended: MixerCounters,
+    watch: LoadWatch,
 }
 
 impl ShardEndpoint {
     /// Wraps a shard; its events go to `events`, and are counted if nobody takes them in time.
-    pub fn new(shard: Shard<ConferenceEngine>, events: mpsc::Sender<ShardEvent>) -> Self {
-        Self { shard, events, events_lost: 0, ended: MixerCounters::default() }
+    pub(crate) fn new(
+        mut shard: Shard<ConferenceEngine>,
+        events: mpsc::Sender<ShardEvent>,
+        watch: LoadWatch,
+    ) -> Self {
+        shard.resources_mut().set_effort(watch.effort());
+        Self { shard, events, events_lost: 0, ended: MixerCounters::default(), watch }
     }
 
     /// Returns the figures.
     pub fn report(&self) -> ShardReport {
         let mut mixing = self.ended.clone();
+        let mut in_use = MixerGauges::default();
         for engine in self.shard.engines() {
             mixing.add(engine.counters());
+            in_use.add(&engine.gauges());
         }
         let mut counters = self.shard.counters();
         counters.events_dropped += self.events_lost;
         let (legs, conferences) = (self.shard.legs(), self.shard.engines().count());
-        ShardReport { counters, mixing, legs, conferences }
+        ShardReport { counters, mixing, in_use, legs, conferences, load: self.watch.figures() }
     }
 
     fn pass_events_on(&mut self) {
@@ -151,4 +165,10 @@ impl Endpoint for ShardEndpoint {
     }
 
     fn handle_sent(&mut self, _now: Instant) {}
+
+    fn handle_load(&mut self, now: Instant, load: &Load) {
+        let (effort, uplink) = self.watch.handle_load(now, load, self.shard.legs());
+        self.shard.resources_mut().set_effort(effort);
+        self.shard.set_uplink_order(uplink);
+    }
 }

@@ -11,23 +11,28 @@ use sabha_media::shard::{Shard, ShardConfig, ShardEvent};
 use sabha_media::srtp::{KeyUseLog, ProtectTap};
 use sabha_mixer::{MixerResources, ResourceLimits};
 use sabha_transport::{
-    Clock, Driver, DriverConfig, DriverError, DriverHandle, EndpointKey, MediaSocket, PollDriver,
-    SendError,
+    Clock, DriverConfig, DriverError, DriverHandle, DriverName, DriverSender, EndpointKey,
+    MediaSocket, SendError, start_driver,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{NodeError, NodeSettings, ShardCommand, ShardEndpoint, ShardReport};
+use super::load::board::LoadBoard;
+use super::load::{LadderSettings, LoadWatch, RungSettings};
+use super::{NodeError, NodeSettings, ShardCommand, ShardEndpoint, ShardObservation, ShardReport};
 
 /// All shards of a node.
 pub(crate) struct Shards(Vec<ShardThread>);
 
 struct ShardThread {
     driver: std::sync::Mutex<Option<DriverHandle<ShardEndpoint>>>,
-    sender: sabha_transport::DriverSender<ShardEndpoint>,
+    sender: DriverSender<ShardEndpoint>,
     key: EndpointKey,
     address: SocketAddr,
     advertised: Vec<SocketAddr>,
     legs: AtomicUsize,
+    conferences: AtomicUsize,
+    driver_name: DriverName,
+    board: Arc<LoadBoard>,
 }
 
 impl Shards {
@@ -44,11 +49,31 @@ impl Shards {
         Ok(Self(threads.collect::<Result<_, _>>()?))
     }
 
-    /// Returns the shard with the fewest legs.
+    /// Returns the shard for a new conference: one that takes newcomers, is little busy, and has
+    /// few legs and conferences, in this order.
     pub(crate) fn least_loaded(&self) -> u16 {
-        let by_load = self.0.iter().enumerate();
-        let least = by_load.min_by_key(|(_, shard)| shard.legs.load(Ordering::Relaxed));
+        let least = self.0.iter().enumerate().min_by_key(|(_, shard)| {
+            let busy_tenths = (shard.board.busy_share() * 10.0) as u32;
+            let placed =
+                shard.legs.load(Ordering::Relaxed) + shard.conferences.load(Ordering::Relaxed);
+            (shard.board.is_full(), busy_tenths, placed)
+        });
         least.map_or(0, |(index, _)| index as u16)
+    }
+
+    /// Returns where a shard's load is told.
+    pub(crate) fn board(&self, shard: u16) -> Option<&LoadBoard> {
+        self.0.get(usize::from(shard)).map(|thread| &*thread.board)
+    }
+
+    /// Gives the boards of all shards, in their order.
+    pub(crate) fn boards(&self) -> impl Iterator<Item = &LoadBoard> {
+        self.0.iter().map(|thread| &*thread.board)
+    }
+
+    /// Returns what runs the threads.
+    pub(crate) fn driver(&self) -> Option<DriverName> {
+        self.0.first().map(|thread| thread.driver_name)
     }
 
     /// Gives a shard an order; if its queue is full, waits until there is room. Returns false if
@@ -56,6 +81,11 @@ impl Shards {
     pub(crate) async fn order(&self, shard: u16, command: ShardCommand) -> bool {
         let Some(thread) = self.0.get(usize::from(shard)) else { return false };
         thread.order(command).await
+    }
+
+    /// Returns whether any shard has fewer legs than this.
+    pub(crate) fn has_room(&self, legs_max: usize) -> bool {
+        self.0.iter().any(|thread| thread.legs.load(Ordering::Relaxed) < legs_max)
     }
 
     /// Counts a leg that entered a roster towards its shard's load.
@@ -71,6 +101,19 @@ impl Shards {
         let _ = thread.legs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
+    /// Counts a conference that was placed on a shard.
+    pub(crate) fn count_conference(&self, shard: u16) {
+        let Some(thread) = self.0.get(usize::from(shard)) else { return };
+        thread.conferences.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a conference that is over.
+    pub(crate) fn discount_conference(&self, shard: u16) {
+        let Some(thread) = self.0.get(usize::from(shard)) else { return };
+        let less = |conferences: usize| Some(conferences.saturating_sub(1));
+        let _ = thread.conferences.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
     /// Returns the present figures; those of a thread that has ended are missing.
     pub(crate) async fn reports(&self) -> Vec<ShardReport> {
         let mut reports = Vec::new();
@@ -83,6 +126,28 @@ impl Shards {
             }
         }
         reports
+    }
+
+    /// Asks all shards at once; one that does not answer within `patience` has no report.
+    pub(crate) async fn observe(&self, patience: Duration) -> Vec<ShardObservation> {
+        let asked = self.0.iter().map(|thread| {
+            let (reply, report) = oneshot::channel();
+            let (sender, key) = (thread.sender.clone(), thread.key);
+            let asking = tokio::time::timeout(patience, async move {
+                if !order(&sender, key, ShardCommand::Report(reply)).await {
+                    return None;
+                }
+                report.await.ok()
+            });
+            (tokio::spawn(asking), thread.sender.counters())
+        });
+        let asked: Vec<_> = asked.collect();
+        let mut observations = Vec::with_capacity(asked.len());
+        for (report, driver) in asked {
+            let report = report.await.ok().and_then(Result::ok).flatten();
+            observations.push(ShardObservation { report, driver });
+        }
+        observations
     }
 
     /// Returns the media addresses that members of a shard are told.
@@ -128,17 +193,21 @@ impl ShardThread {
             conferences_max: settings.conferences_max,
             outbox: OutboxLimits {
                 bodies_max: OUTBOX_BODIES_MAX,
-                packets_max: settings.legs_max,
+                // A leg whose pack ends early is sent two packets in one tick.
+                packets_max: 2 * settings.legs_max,
                 deferred_bodies_max: 0,
             },
             seed: random_seed(),
             tap,
         };
         let resources = MixerResources::new(Opus, ResourceLimits::default());
-        let endpoint = ShardEndpoint::new(Shard::new(config, resources), events);
-        let driver = PollDriver::start(
+        let board = Arc::new(LoadBoard::default());
+        let watch = LoadWatch::new(&ladder_settings(settings), board.clone());
+        let endpoint = ShardEndpoint::new(Shard::new(config, resources), events, watch);
+        let (driver, driver_name) = start_driver(
+            settings.driver,
             DriverConfig {
-                name: format!("shard-{index}"),
+                name: format!("{}{index}", NodeSettings::THREAD_PREFIX),
                 core: settings.pin.then_some(usize::from(index)),
                 real_time: settings.real_time,
                 ..DriverConfig::default()
@@ -160,26 +229,46 @@ impl ShardThread {
             address,
             advertised,
             legs: AtomicUsize::new(0),
+            conferences: AtomicUsize::new(0),
+            driver_name,
+            board,
         })
     }
 
-    async fn order(&self, mut command: ShardCommand) -> bool {
-        for _ in 0..QUEUE_TRIES_MAX {
-            match self.sender.send(self.key, command) {
-                Ok(()) => return true,
-                Err(SendError { reason: DriverError::Full { .. }, returned }) => {
-                    command = returned;
-                    tokio::time::sleep(QUEUE_PAUSE).await;
-                }
-                Err(SendError { reason, .. }) => {
-                    tracing::error!(%reason, "a shard takes no orders");
-                    return false;
-                }
+    async fn order(&self, command: ShardCommand) -> bool {
+        order(&self.sender, self.key, command).await
+    }
+}
+
+async fn order(
+    sender: &DriverSender<ShardEndpoint>,
+    key: EndpointKey,
+    mut command: ShardCommand,
+) -> bool {
+    for _ in 0..QUEUE_TRIES_MAX {
+        match sender.send(key, command) {
+            Ok(()) => return true,
+            Err(SendError { reason: DriverError::Full { .. }, returned }) => {
+                command = returned;
+                tokio::time::sleep(QUEUE_PAUSE).await;
+            }
+            Err(SendError { reason, .. }) => {
+                tracing::error!(%reason, "a shard takes no orders");
+                return false;
             }
         }
-        tracing::error!("a shard's queue stayed full");
-        false
     }
+    tracing::error!("a shard's queue stayed full");
+    false
+}
+
+fn ladder_settings(settings: &NodeSettings) -> LadderSettings {
+    let rungs = RungSettings {
+        complexity_max: settings.encoder.complexity,
+        complexity_min: settings.complexity_min,
+        packet: settings.listener_packet,
+    };
+    LadderSettings { rungs, load_max: settings.load_max() }
 }
 
 /// Draws a seed for first sequence numbers and timestamps.

@@ -10,7 +10,7 @@ use sabha_client::media::{
 };
 use sabha_client::member::{Device, JoinError, NodeSession};
 use sabha_core::message::{Event, JoinAnswer, RefusalCode, RosterChange};
-use sabha_core::signalling::{ClientCredentials, Session, SignallingEndpoint};
+use sabha_core::signalling::{ClientCredentials, LinkError, Session, SignallingEndpoint};
 use sabha_core::{Direction, Identity, MediaKeyContext, media_key};
 use sabha_media::codec::EncoderSettings;
 use sabha_media::leg::LegRole;
@@ -70,7 +70,11 @@ impl Member {
 
     /// A session with the node without a ticket, to ask what no proper client would.
     pub async fn raw_session(&self, node: &RunningNode) -> Session {
-        self.endpoint.connect(&self.credentials, node.address, node.id).await.unwrap()
+        self.try_raw_session(node).await.unwrap()
+    }
+
+    pub async fn try_raw_session(&self, node: &RunningNode) -> Result<Session, LinkError> {
+        self.endpoint.connect(&self.credentials, node.address, node.id).await
     }
 
     /// Makes a leg and begins to send and to record.
@@ -81,7 +85,17 @@ impl Member {
         voice: Box<dyn Source>,
         tap: Option<&Arc<KeyUseLog>>,
     ) -> Leg {
-        let leg = session.join(LegRole::Member).await.unwrap();
+        self.try_join(world, session, voice, tap).await.unwrap()
+    }
+
+    pub async fn try_join(
+        &self,
+        world: &World,
+        session: &NodeSession,
+        voice: Box<dyn Source>,
+        tap: Option<&Arc<KeyUseLog>>,
+    ) -> Result<Leg, JoinError> {
+        let leg = session.join(LegRole::Member).await?;
         let (answer, heard) = (leg.answer, BufferSink::default());
         let settings = MemberSettings {
             node: leg.media,
@@ -102,7 +116,7 @@ impl Member {
         let media = MemberMedia::new(&settings, voice, Box::new(heard.clone())).unwrap();
         let socket = MediaSocket::bind(SocketAddr::new(self.ip, 0)).unwrap();
         let key = world.driver.add(socket, media).map_err(|error| error.reason).unwrap();
-        Leg { answer, key, node: leg.media, heard, driver: world.driver.sender().clone() }
+        Ok(Leg { answer, key, node: leg.media, heard, driver: world.driver.sender().clone() })
     }
 }
 

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 pub mod host;
+pub mod http;
 pub mod member;
 pub mod node;
 pub mod sound;

@@ -3,11 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use sabha_control::node::load::LoadFigures;
 use sabha_control::node::{Node, NodeFigures, NodeReport, NodeSettings};
 use sabha_core::NodeId;
 use sabha_media::codec::EncoderSettings;
 use sabha_media::extension::LevelDbov;
 use sabha_media::jitter_buffer::JitterSettings;
+use sabha_mixer::{ListenerPacket, ListenerPacketSetting};
+use sabha_transport::DriverKind;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -42,6 +45,11 @@ impl RunningNode {
         Self { id, address, figures, stop, run }
     }
 
+    /// A way to the figures that outlives the node.
+    pub fn figures(&self) -> NodeFigures {
+        self.figures.clone()
+    }
+
     /// The figures so far.
     pub async fn report(&self) -> NodeReport {
         self.figures.report().await.unwrap()
@@ -50,6 +58,12 @@ impl RunningNode {
     /// Waits for figures.
     pub async fn counted(&self, what: &str, is_so: impl Fn(&NodeReport) -> bool) -> NodeReport {
         until(what, async || Some(self.report().await).filter(&is_so)).await
+    }
+
+    /// How busy the first shard is, and what it gave up for that.
+    pub async fn load(&self) -> LoadFigures {
+        let observed = self.figures.observe(Duration::from_secs(5)).await.unwrap();
+        observed.shards[0].report.as_ref().unwrap().load
     }
 
     /// Shuts the node down in order.
@@ -68,10 +82,16 @@ pub fn node_settings() -> NodeSettings {
         advertise: vec![loopback],
         shards: 1,
         pin: false,
+        driver: DriverKind::Auto,
         legs_max: 256,
+        sessions_max: 1_000,
         conferences_max: 8,
         talkers_max: 8,
         encoder: EncoderSettings { bitrate: 64_000, complexity: 5 },
+        // As good as it gets, and nobody refused, however busy the machine is with other tests.
+        complexity_min: 5,
+        listener_packet: ListenerPacketSetting::Fixed(ListenerPacket::Ms20),
+        load_max_percent: 100,
         jitter: JitterSettings {
             target_min: Duration::from_millis(4),
             target_max: Duration::from_millis(200),

@@ -13,7 +13,7 @@ mod node;
 mod users;
 
 pub use self::{
-    ca::CaArgs,
+    ca::{BulkArgs, CaAction, CaArgs},
     config::ConfigArgs,
     demo::DemoArgs,
     enroll::EnrollArgs,

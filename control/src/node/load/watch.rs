@@ -1,0 +1,93 @@
+//! A shard's own watch over its load: what the thread itself does four times a second.
+
+use std::sync::Arc;
+
+use sabha_media::shard::UplinkOrder;
+use sabha_media::time::Instant;
+use sabha_mixer::Effort;
+use sabha_transport::Load;
+
+use super::board::{LoadBoard, LoadFigures};
+use super::quota::thread_cpu;
+use super::{Ladder, LadderSettings, Reading, Uplink, UplinkReading};
+
+/// Keeps one shard within its limits.
+pub(crate) struct LoadWatch {
+    ladder: Ladder,
+    uplink: Uplink,
+    board: Arc<LoadBoard>,
+    load_max: f64,
+    figures: LoadFigures,
+    /// Newcomers let in by the time of each of the last readings.
+    admitted: [u64; SETTLING_READINGS],
+}
+
+impl LoadWatch {
+    /// Begins without load; writes to `board`.
+    pub(crate) fn new(settings: &LadderSettings, board: Arc<LoadBoard>) -> Self {
+        let ladder = Ladder::new(settings);
+        let figures = LoadFigures {
+            step_max: ladder.step_max(),
+            effort: ladder.effort(),
+            ..LoadFigures::default()
+        };
+        Self {
+            ladder,
+            uplink: Uplink::new(),
+            board,
+            load_max: settings.load_max,
+            figures,
+            admitted: [0; SETTLING_READINGS],
+        }
+    }
+
+    /// Takes a reading; returns what mixes may spend and what members are to send from now on.
+    pub(crate) fn handle_load(
+        &mut self,
+        now: Instant,
+        load: &Load,
+        legs: usize,
+    ) -> (Effort, UplinkOrder) {
+        let reading = Reading::new(load, self.board.quota_share());
+        self.ladder.handle_reading(now, &reading);
+        let uplink = self.uplink.handle_reading(
+            now,
+            &UplinkReading {
+                legs,
+                is_at_end: self.ladder.is_at_end(),
+                receiving: reading.receiving,
+                has_room: self.ladder.load() < ROOM_SHARE * self.load_max,
+            },
+        );
+        self.figures = LoadFigures {
+            busy_share: self.ladder.load(),
+            step: self.ladder.step(),
+            step_max: self.ladder.step_max(),
+            is_full: self.ladder.is_full(),
+            effort: self.ladder.effort(),
+            uplink,
+            cpu: thread_cpu(),
+        };
+        self.admitted.rotate_right(1);
+        let settled = std::mem::replace(&mut self.admitted[0], self.board.admitted());
+        self.board.publish(&self.figures, legs, settled);
+        (self.figures.effort, uplink)
+    }
+
+    /// Returns what mixes may spend.
+    pub(crate) fn effort(&self) -> Effort {
+        self.ladder.effort()
+    }
+
+    /// Returns the figures of the last reading.
+    pub(crate) fn figures(&self) -> LoadFigures {
+        self.figures
+    }
+}
+
+/// Readings after which the load shows a newcomer: joining, first packets, smoothing. Chosen: a
+/// second.
+const SETTLING_READINGS: usize = 4;
+
+/// The share of the limit below which members may send more again.
+const ROOM_SHARE: f64 = 0.7;
