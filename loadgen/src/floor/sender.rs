@@ -1,0 +1,105 @@
+//! The sending side, a process of its own so that its CPU is all its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use sabha_transport::MediaSocket;
+
+use super::{Order, Sent};
+
+/// Reads an order from standard input, carries it out and prints what it cost.
+///
+/// The whole of the hidden command; to be called by a process with no other thread.
+///
+/// # Errors
+/// What reading the order, binding, sending or reading the CPU's figures answers.
+pub fn send_as_child() -> io::Result<()> {
+    let order: Order = serde_json::from_reader(io::stdin())?;
+    let sent = send(&order)?;
+    serde_json::to_writer(io::stdout(), &sent).map_err(io::Error::from)
+}
+
+fn send(order: &Order) -> io::Result<Sent> {
+    let socket = MediaSocket::bind((Ipv4Addr::LOCALHOST, 0).into()).map_err(io::Error::other)?;
+    let size_max = order.sizes.iter().copied().max().unwrap_or(0);
+    let bytes = vec![0x5a; size_max];
+    let cohort = order.to.len().div_ceil(order.cohorts);
+    let mut rounds = Rounds::new(order.interval.div_f64(order.cohorts as f64));
+    let mut batch = Vec::with_capacity(cohort);
+    let mut run = |until: f64| -> io::Result<u64> {
+        let (start, mut datagrams) = (Instant::now(), 0);
+        while start.elapsed().as_secs_f64() < until {
+            let round = rounds.wait();
+            let size = order.sizes[(round / order.cohorts as u64) as usize % order.sizes.len()];
+            let nth = (round % order.cohorts as u64) as usize;
+            let to = order.to.chunks(cohort).nth(nth).unwrap_or_default();
+            datagrams += send_round(&socket, to, &bytes[..size], &mut batch)?;
+        }
+        Ok(datagrams)
+    };
+    let warm_up = run(WARM_UP_SECONDS)?;
+    let (start, cpu_before) = (Instant::now(), cpu()?);
+    let datagrams = run(order.seconds)?;
+    let cpu = cpu()?.saturating_sub(cpu_before);
+    Ok(Sent { cpu, elapsed: start.elapsed(), datagrams, datagrams_all: warm_up + datagrams })
+}
+
+/// Sends the same bytes to each address; returns how many datagrams the kernel took.
+fn send_round<'a>(
+    socket: &MediaSocket,
+    to: &[SocketAddr],
+    bytes: &'a [u8],
+    batch: &mut Vec<(SocketAddr, &'a [u8])>,
+) -> io::Result<u64> {
+    batch.clear();
+    batch.extend(to.iter().map(|to| (*to, bytes)));
+    let mut sent = 0;
+    while sent < batch.len() {
+        match socket.send_batch(&batch[sent..]) {
+            Ok(count) => sent += count,
+            // Over loopback only for a moment, as a receiver that is full drops.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent as u64)
+}
+
+/// Wakes at a fixed cadence; what is missed is not made up for.
+struct Rounds {
+    every: Duration,
+    next: Instant,
+    count: u64,
+}
+
+impl Rounds {
+    fn new(every: Duration) -> Self {
+        Self { every, next: Instant::now(), count: 0 }
+    }
+
+    /// Sleeps until the next round is due; returns its number.
+    fn wait(&mut self) -> u64 {
+        let now = Instant::now();
+        if self.next > now {
+            thread::sleep(self.next - now);
+        }
+        self.next = (self.next + self.every).max(now);
+        self.count += 1;
+        self.count - 1
+    }
+}
+
+/// CPU of the calling thread, which is the only one, user and system time together.
+///
+/// Source: the first figure of /proc/PID/schedstat, in ns (the kernel's sched-stats.rst).
+fn cpu() -> io::Result<Duration> {
+    // Giving way brings the kernel's account up to date; else it may be a timer tick behind.
+    thread::yield_now();
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = text.split_whitespace().next().and_then(|figure| figure.parse().ok());
+    nanos.map(Duration::from_nanos).ok_or_else(|| io::Error::other("schedstat has no figures"))
+}
+
+/// Until pages, routes and queues are there.
+const WARM_UP_SECONDS: f64 = 0.5;

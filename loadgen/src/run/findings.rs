@@ -1,0 +1,289 @@
+//! What the workers' results and the readings of processes say of the run.
+
+use std::collections::BTreeMap;
+
+use super::args::RunArgs;
+use super::watch::Usage;
+use crate::report::{Gaps, Histogram, MemberLine, Record};
+use crate::worker::message::{EarResult, Heard, MarkTime, Span, WorkerResult};
+use crate::worker::tally::Tally;
+
+/// Everything that a run gathered.
+pub struct Gathered<'a> {
+    /// What was asked for.
+    pub args: &'a RunArgs,
+    /// The result of each worker.
+    pub results: Vec<WorkerResult>,
+    /// The measured part.
+    pub steady: Span,
+    /// CPU and memory over it.
+    pub usage: Usage,
+}
+
+/// Sizes and cadence of what listeners received, for the floor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Traffic {
+    /// Octets of a packet, mean, without IP and UDP headers.
+    pub bytes_mean: f64,
+    /// Frames in a packet of a listener, rounded.
+    pub frames: u32,
+}
+
+impl Gathered<'_> {
+    /// Fills in all figures that come from members and processes.
+    pub fn fill(self, record: &mut Record) -> Option<Traffic> {
+        let traffic = self.traffic();
+        self.fill_counts(record);
+        if self.args.talkers_each() > 0 {
+            record.listener_packet_ms = traffic.map(|traffic| traffic.frames * 20);
+            self.fill_packets(record);
+            self.fill_delay(record, traffic);
+            self.fill_ears(record);
+        }
+        self.fill_usage(record);
+        traffic
+    }
+
+    fn tallies(&self) -> impl Iterator<Item = &Tally> {
+        self.results.iter().flat_map(|result| &result.tallies).filter(|tally| !tally.churns)
+    }
+
+    fn ears(&self) -> impl Iterator<Item = &EarResult> {
+        self.results.iter().flat_map(|result| &result.ears)
+    }
+
+    fn seconds(&self) -> f64 {
+        (self.steady.to - self.steady.from) as f64 / 1e9
+    }
+
+    /// Returns what most listeners received; talkers' if nobody only listens.
+    fn traffic(&self) -> Option<Traffic> {
+        let sum = |talks: bool| {
+            let tallies = self.tallies().filter(|tally| tally.talks == talks);
+            tallies.fold((0, 0, 0), |(packets, frames, octets), tally| {
+                let steady = &tally.steady;
+                let all = steady.packets + steady.reports;
+                (packets + all, frames + steady.frames, octets + steady.octets)
+            })
+        };
+        let listeners = sum(false);
+        let (packets, frames, octets) = if listeners.1 > 0 { listeners } else { sum(true) };
+        (frames > 0).then(|| Traffic {
+            bytes_mean: octets as f64 / packets as f64,
+            frames: ((frames as f64 / packets as f64).round() as u32).max(1),
+        })
+    }
+
+    fn fill_counts(&self, record: &mut Record) {
+        let sum = |of: fn(&WorkerResult) -> u64| self.results.iter().map(of).sum::<u64>();
+        for result in &self.results {
+            for (text, count) in result.refusals.iter().chain(&result.failures) {
+                *record.refusals.entry(text.clone()).or_default() += count;
+            }
+            for (text, count) in &result.lost {
+                *record.losses.entry(text.clone()).or_default() += count;
+            }
+        }
+        let refused = sum(|result| result.refusals.values().sum());
+        let failed = sum(|result| result.failures.values().sum());
+        let all = u64::from(self.args.members_all());
+        record.refused = Some(refused);
+        record.joined = Some(all.saturating_sub(refused + failed));
+        record.lost = Some(sum(|result| result.lost.values().sum()));
+        record.packets_in = Some(self.tallies().map(|tally| tally.steady.packets).sum());
+        record.packets_out = Some(self.tallies().map(|tally| tally.packets_out).sum());
+        record.receive_overflows = Some(sum(|result| result.receive_overflows));
+        record.churned = Some(sum(|result| result.churned));
+    }
+
+    fn fill_packets(&self, record: &mut Record) {
+        let mut lines: Vec<_> = self.tallies().map(|tally| self.line(tally)).collect();
+        lines.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let due: u64 = lines.iter().map(|line| line.packets_due).sum();
+        let received: u64 = lines.iter().map(|line| line.packets_in.min(line.packets_due)).sum();
+        record.packets_due = Some(due);
+        record.received_ratio = (due > 0).then(|| received as f64 / due as f64);
+        record.worst_member_ratio = lines.first().map(ratio);
+        lines.truncate(WORST_MAX);
+        record.worst_members = lines;
+        let mut lateness = Histogram::default();
+        let (mut packets, mut late) = (0, 0);
+        for result in &self.results {
+            lateness.merge(&result.lateness);
+            packets += result.tallies.iter().map(|tally| tally.steady.packets).sum::<u64>();
+            late += result.tallies.iter().map(|tally| tally.steady.late60).sum::<u64>();
+        }
+        record.late60_ratio = (packets > 0).then(|| late as f64 / packets as f64);
+        record.lateness = lateness;
+        let sum = |of: fn(&WorkerResult) -> u64| self.results.iter().map(of).sum::<u64>();
+        record.frames_compared = Some(sum(|result| result.frames_compared));
+        record.payload_mismatches = Some(sum(|result| result.payload_mismatches));
+        record.frames_unmatched = Some(sum(|result| result.frames_unmatched));
+    }
+
+    /// Counts what was due by schedule: 50 frames a second, less what the bounds of the measured
+    /// part may cut off.
+    fn line(&self, tally: &Tally) -> MemberLine {
+        let steady = &tally.steady;
+        let frames_each = steady.frames.div_ceil(steady.packets.max(1)).max(1);
+        let due = (self.seconds() * FRAMES_PER_SECOND) as u64;
+        let due = due.saturating_sub(frames_each) / frames_each;
+        let packets_in = steady.frames / frames_each;
+        MemberLine {
+            member: tally.member,
+            conference: tally.conference,
+            talks: tally.talks,
+            packets_in,
+            packets_due: due,
+            late60: steady.late60,
+            late_ms_max: steady.late_nanos_max as f64 / 1e6,
+        }
+    }
+
+    /// Pairs each mark that was heard with the newest before it that was sent.
+    fn fill_delay(&self, record: &mut Record, traffic: Option<Traffic>) {
+        let mut sent: BTreeMap<(u32, u8), Vec<i64>> = BTreeMap::new();
+        for mark in self.results.iter().flat_map(|result| &result.marks_sent) {
+            sent.entry((mark.conference, mark.mark)).or_default().push(mark.at);
+        }
+        for times in sent.values_mut() {
+            times.sort_unstable();
+        }
+        // Where listeners' packets are longer, talkers have other delays; theirs would hide it.
+        let is_packed = traffic.is_some_and(|traffic| traffic.frames > 1);
+        let ears = self.ears().filter(|ear| !(is_packed && ear.talks));
+        let mut delays: Vec<(i64, i64)> = ears
+            .flat_map(|ear| &ear.marks)
+            .filter_map(|heard| Some((heard.at, delay(heard, &sent)?)))
+            .collect();
+        for (_, delay) in &delays {
+            record.added_delay.record(std::time::Duration::from_nanos(delay.cast_unsigned()));
+        }
+        record.marks = Some(delays.len() as u64);
+        record.delay_drift_ms = drift_ms(&mut delays, self.steady);
+        let mut sorted: Vec<_> = delays.iter().map(|(_, delay)| *delay).collect();
+        sorted.sort_unstable();
+        record.added_delay_ms_p50 = percentile_ms(&sorted, 0.5);
+        record.added_delay_ms_p99 = percentile_ms(&sorted, 0.99);
+        record.added_delay_ms_max = percentile_ms(&sorted, 1.0);
+    }
+
+    fn fill_ears(&self, record: &mut Record) {
+        record.decoded_members = Some(self.ears().count() as u64);
+        record.clipped_samples = Some(self.ears().map(|ear| ear.clipped_samples).sum());
+        record.gaps = gaps(self.ears().map(|ear| ear.steady));
+        if self.args.early > 0 {
+            record.early_gaps = gaps(self.ears().map(|ear| ear.joining));
+        }
+        let shares = self.ears().filter_map(|own| {
+            let talker = own.talker?;
+            let heard_by_others = self.ears().find_map(|other| {
+                let is_listener = other.conference == own.conference && !other.talks;
+                other.gains.get(&talker).filter(|_| is_listener)
+            })?;
+            Some(20.0 * (own.gains.get(&talker)? / heard_by_others).log10())
+        });
+        record.own_share_db = shares.reduce(f64::max);
+    }
+
+    fn fill_usage(&self, record: &mut Record) {
+        let usage = &self.usage;
+        let over = usage.over.as_secs_f64();
+        let joined = record.joined.unwrap_or(0) as f64;
+        let cores = usage.node.map(|used| used.as_secs_f64() / over);
+        record.node_cpu_cores = cores;
+        record.node_cpu_ms_per_member_second =
+            cores.filter(|_| joined > 0.0).map(|cores| cores * 1_000.0 / joined);
+        let packets: u64 =
+            self.results.iter().flat_map(|one| &one.tallies).map(|one| one.steady.packets).sum();
+        let rate = packets as f64 / self.seconds();
+        record.node_cpu_us_per_packet_out =
+            cores.filter(|_| rate > 0.0).map(|cores| cores * 1e6 / rate);
+        record.node_rss_kib = usage.node_then.and_then(|node| node.rss_kib);
+        record.node_rss_kib_per_member =
+            record.node_rss_kib.filter(|_| joined > 0.0).map(|kib| kib as f64 / joined);
+        record.node.threads = usage.node_then.and_then(|node| u32::try_from(node.threads?).ok());
+        record.loadgen_cpu_cores = Some(usage.own.as_secs_f64() / over);
+    }
+}
+
+fn ratio(line: &MemberLine) -> f64 {
+    (line.packets_in as f64 / line.packets_due.max(1) as f64).min(1.0)
+}
+
+fn delay(heard: &MarkTime, sent: &BTreeMap<(u32, u8), Vec<i64>>) -> Option<i64> {
+    let times = sent.get(&(heard.conference, heard.mark))?;
+    let after = times.partition_point(|at| *at <= heard.at);
+    let delay = heard.at - times.get(after.checked_sub(1)?)?;
+    (delay < DELAY_NANOS_MAX).then_some(delay)
+}
+
+/// Returns by how much the median delay of the last third of the marks is above that of the first
+/// third, in ms; nothing if there are too few, or they are too close together to tell.
+fn drift_ms(delays: &mut [(i64, i64)], steady: Span) -> Option<f64> {
+    delays.sort_unstable();
+    let third = delays.len() / 3;
+    let (first, last) = (delays.get(..third)?, delays.get(delays.len() - third..)?);
+    let apart = last.first()?.0 - first.last()?.0;
+    if apart < (steady.to - steady.from) / 10 {
+        return None;
+    }
+    let median = |part: &[(i64, i64)]| {
+        let mut part: Vec<_> = part.iter().map(|(_, delay)| *delay).collect();
+        part.sort_unstable();
+        percentile_ms(&part, 0.5)
+    };
+    Some(median(last)? - median(first)?)
+}
+
+fn percentile_ms(sorted: &[i64], share: f64) -> Option<f64> {
+    let place = (sorted.len().checked_sub(1)? as f64 * share).round() as usize;
+    Some(sorted[place] as f64 / 1e6)
+}
+
+fn gaps(heard: impl Iterator<Item = Heard>) -> Option<Gaps> {
+    heard.filter(|heard| heard.frames > 0).fold(None, |gaps: Option<Gaps>, heard| {
+        let gaps = gaps.unwrap_or_default();
+        Some(Gaps {
+            missing_ms_max: gaps.missing_ms_max.max(heard.missing_ms),
+            stall_ms_max: gaps.stall_ms_max.max(heard.stall_ms),
+            listeners: gaps.listeners + 1,
+        })
+    })
+}
+
+/// The schedule: talkers never pause.
+const FRAMES_PER_SECOND: f64 = 50.0;
+
+/// The same mark comes again after 480 ms at the earliest.
+const DELAY_NANOS_MAX: i64 = 480_000_000;
+
+/// Members shown.
+const WORST_MAX: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_paired_with_the_newest_sent_before() {
+        let sent = BTreeMap::from([((0, 3), vec![1_000_000_000, 1_480_000_000])]);
+        let heard = |ms: i64| MarkTime { conference: 0, mark: 3, at: ms * 1_000_000 };
+        assert_eq!(delay(&heard(1_012), &sent), Some(12_000_000));
+        assert_eq!(delay(&heard(1_492), &sent), Some(12_000_000));
+        assert_eq!(delay(&heard(999), &sent), None);
+        assert_eq!(delay(&heard(2_500), &sent), None, "too long after to be the same");
+        assert_eq!(delay(&MarkTime { mark: 4, ..heard(1_012) }, &sent), None);
+    }
+
+    #[test]
+    fn drift_is_the_growth_from_first_to_last_third() {
+        let steady = Span { from: 0, to: 9_000_000_000 };
+        let delays = |late: fn(i64) -> i64| -> Vec<(i64, i64)> {
+            (0..90).map(|at| (at * 100_000_000, late(at) * 1_000_000)).collect()
+        };
+        assert_eq!(drift_ms(&mut delays(|_| 12), steady), Some(0.0));
+        assert_eq!(drift_ms(&mut delays(|at| 10 + at), steady), Some(60.0));
+        assert_eq!(drift_ms(&mut [], steady), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! A member's RTCP: what it reports, and what the node orders.
+
+use std::time::Duration;
+
+use sabha_media::drop_reason::DropReason;
+use sabha_media::leg::Ssrc;
+use sabha_media::reception::Reception;
+use sabha_media::rtcp::{
+    CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, RtcpPacket, RtcpPackets,
+    RtcpWriteError, SenderInfo,
+};
+use sabha_media::rtp::RtpTimestamp;
+use sabha_media::shard::{KeepAlive, MediaEpoch, REPORT_INTERVAL, UplinkOrder, keep_alive, ntp};
+use sabha_media::time::Instant;
+
+use crate::random::Random;
+
+/// One member's side of RTCP.
+pub struct Contact {
+    own: Ssrc,
+    stream: Ssrc,
+    epoch: MediaEpoch,
+    next: Instant,
+    is_answered: bool,
+    order: UplinkOrder,
+    last_sr: Option<(CompactNtp, Instant)>,
+    random: Random,
+}
+
+/// What was sent so far, for sender reports.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent {
+    /// RTP packets.
+    pub packets: u32,
+    /// Octets of payload.
+    pub octets: u32,
+    /// The timestamp of what is due next.
+    pub timestamp: RtpTimestamp,
+}
+
+impl Contact {
+    /// Makes the side of a member that was not heard yet; it writes at once.
+    pub fn new(own: Ssrc, stream: Ssrc, epoch: MediaEpoch, random: Random) -> Self {
+        let (next, order) = (Instant::ZERO, UplinkOrder::Everything);
+        Self { own, stream, epoch, next, is_answered: false, order, last_sr: None, random }
+    }
+
+    /// Returns when the next compound is due.
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Returns what the node ordered last.
+    pub fn order(&self) -> UplinkOrder {
+        self.order
+    }
+
+    /// Learns that something authentic came.
+    pub fn handle_contact(&mut self, now: Instant) {
+        if !self.is_answered {
+            self.is_answered = true;
+            self.next = now + self.spread();
+        }
+    }
+
+    /// Takes the node's compound; returns whether the order changed.
+    ///
+    /// # Errors
+    /// `MalformedRtcp`.
+    pub fn handle_compound(
+        &mut self,
+        compound: &[u8],
+        received_at: Instant,
+    ) -> Result<bool, DropReason> {
+        let before = self.order;
+        for packet in RtcpPackets::parse(compound)? {
+            match packet {
+                RtcpPacket::SenderReport(report) => {
+                    self.last_sr = Some((report.info.ntp.compact(), received_at));
+                }
+                RtcpPacket::Application(packet) => {
+                    let said = KeepAlive::from_application(&packet);
+                    self.order = said.map_or(self.order, |said| said.uplink);
+                }
+                _ => {}
+            }
+        }
+        Ok(self.order != before)
+    }
+
+    /// Writes the next compound; returns its length, 0 if it does not fit.
+    pub fn write(
+        &mut self,
+        now: Instant,
+        sent: Sent,
+        reception: &mut Reception,
+        is_goodbye: bool,
+        out: &mut [u8],
+    ) -> usize {
+        // Until the node answers, its first contact is tried often.
+        self.next = now + if self.is_answered { self.spread() } else { FIRST_CONTACT_INTERVAL };
+        self.compound(now, sent, reception, is_goodbye, out).unwrap_or(0)
+    }
+
+    fn compound(
+        &self,
+        now: Instant,
+        sent: Sent,
+        reception: &mut Reception,
+        is_goodbye: bool,
+        out: &mut [u8],
+    ) -> Result<usize, RtcpWriteError> {
+        let block = self.report_block(now, reception);
+        let mut writer = CompoundWriter::new(out);
+        if sent.packets > 0 {
+            let info = SenderInfo {
+                ssrc: self.own,
+                ntp: ntp(now),
+                rtp: sent.timestamp,
+                packet_count: sent.packets,
+                octet_count: sent.octets,
+            };
+            writer.sender_report(&info, block.as_slice())?;
+        } else {
+            writer.receiver_report(self.own, block.as_slice())?;
+        }
+        writer.cname(self.own, CNAME)?;
+        if is_goodbye {
+            writer.goodbye(&[self.own], b"")?;
+        } else {
+            writer.application(&keep_alive(self.own, &KeepAlive::from(self.epoch).to_bytes()))?;
+        }
+        Ok(writer.finish())
+    }
+
+    fn report_block(&self, now: Instant, reception: &mut Reception) -> Option<ReportBlock> {
+        let report = reception.report()?;
+        let (last_sr, delay_since_last_sr) = match self.last_sr {
+            Some((sr, at)) => (sr, CompactNtp::from_duration(now.saturating_since(at))),
+            None => (CompactNtp::default(), CompactNtp::default()),
+        };
+        Some(ReportBlock {
+            ssrc: self.stream,
+            fraction_lost: report.fraction_lost,
+            cumulative_lost: i32::try_from(report.cumulative_lost).unwrap_or(i32::MAX),
+            highest_sequence: ExtendedSequence(report.newest_index as u32),
+            jitter: report.jitter,
+            last_sr,
+            delay_since_last_sr,
+        })
+    }
+
+    /// The interval, between half and one and a half of it at random. RFC 3550 section 6.2.
+    fn spread(&mut self) -> Duration {
+        REPORT_INTERVAL.mul_f64(0.5 + self.random.unit())
+    }
+}
+
+/// How often a member tries to reach the node before it is answered. Source: the client's.
+const FIRST_CONTACT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The same for all: who a source is says the certificate.
+const CNAME: &[u8] = b"load";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contact() -> Contact {
+        Contact::new(Ssrc(1), Ssrc(2), MediaEpoch::default(), Random::new(1, 1))
+    }
+
+    #[test]
+    fn order_in_a_keep_alive_is_learned() {
+        let mut out = [0; 200];
+        for order in [UplinkOrder::Voice, UplinkOrder::Probes, UplinkOrder::Everything] {
+            let mut writer = CompoundWriter::new(&mut out);
+            writer.receiver_report(Ssrc(9), &[]).unwrap();
+            let said = KeepAlive { epoch: MediaEpoch::default(), uplink: order }.to_bytes();
+            writer.application(&keep_alive(Ssrc(9), &said)).unwrap();
+            let length = writer.finish();
+            let mut contact = contact();
+            let changed = contact.handle_compound(&out[..length], Instant::ZERO).unwrap();
+            assert_eq!((contact.order(), changed), (order, order != UplinkOrder::Everything));
+        }
+        assert!(contact().handle_compound(&[1, 2, 3], Instant::ZERO).is_err());
+    }
+
+    #[test]
+    fn first_contact_is_repeated_until_answered_and_then_spread() {
+        let mut contact = contact();
+        let (mut reception, mut out) = (Reception::default(), [0; 200]);
+        let now = Instant::from_millis(1_000);
+        assert!(contact.write(now, Sent::default(), &mut reception, false, &mut out) > 0);
+        assert_eq!(contact.next(), now + FIRST_CONTACT_INTERVAL);
+        contact.handle_contact(now);
+        let wait = contact.next().saturating_since(now);
+        assert!((REPORT_INTERVAL / 2..REPORT_INTERVAL * 3 / 2).contains(&wait), "{wait:?}");
+    }
+}
