@@ -47,7 +47,7 @@ impl Tick {
         let master = MasterKey::new(SrtpSuite::AeadAes128Gcm, &[7; 28]).expect("28 octets");
         let sender = |_| SrtpSender::new(&master, &[Ssrc(7)]).expect("one stream");
         Self {
-            encoders: (0..encoders).map(|_| OpusEncoder::new(MIX)).collect(),
+            encoders: (0..encoders).map(|_| OpusEncoder::for_mix(MIX)).collect(),
             listeners: (0..listeners).map(sender).collect(),
             payload: [0; PAYLOAD_SIZE_MAX],
             slot: [0; DATAGRAM_SIZE_MAX],

@@ -15,11 +15,17 @@ const VOICE: EncoderSettings = EncoderSettings { bitrate: 32_000, complexity: 9 
 fn encode(criterion: &mut Criterion) {
     let frames = speech(0);
     let mut group = criterion.benchmark_group("opus/encode");
-    for (bitrate, complexity) in [(32_000, 5), (32_000, 9), (64_000, 9)] {
-        let mut encoder = OpusEncoder::new(EncoderSettings { bitrate, complexity });
+    let voice = |complexity| EncoderSettings { complexity, ..VOICE };
+    let mix = |complexity| EncoderSettings { bitrate: 64_000, complexity };
+    let encoders = [
+        ("32_kbit_s_complexity_5", OpusEncoder::new(voice(5))),
+        ("32_kbit_s_complexity_9", OpusEncoder::new(voice(9))),
+        ("mix_64_kbit_s_complexity_5", OpusEncoder::for_mix(mix(5))),
+        ("mix_64_kbit_s_complexity_9", OpusEncoder::for_mix(mix(9))),
+    ];
+    for (name, mut encoder) in encoders {
         let mut payload = [0; PAYLOAD_SIZE_MAX];
         let mut frames = frames.iter().cycle();
-        let name = format!("{}_kbit_s_complexity_{complexity}", bitrate / 1_000);
         group.bench_function(name, |bencher| {
             bencher.iter(|| encoder.encode(frames.next().expect("endless"), &mut payload));
         });

@@ -108,7 +108,7 @@ fn insert_and_pull() {
 }
 
 fn encode() {
-    let mut encoder = OpusEncoder::new(EncoderSettings { bitrate: 64_000, complexity: 9 });
+    let mut encoder = OpusEncoder::for_mix(EncoderSettings { bitrate: 64_000, complexity: 9 });
     let mut payload = [0; PAYLOAD_SIZE_MAX];
     let frames = speech(0);
     for frame in frames.iter().cycle().take(RUNS as usize) {

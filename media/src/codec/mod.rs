@@ -85,7 +85,7 @@ pub trait Codec: Send {
     /// The decoder.
     type Decoder: Decoder;
 
-    /// Makes an encoder. Allocates; meant for pools.
+    /// Makes an encoder for a mix. Allocates; meant for pools.
     fn encoder(&self, settings: EncoderSettings) -> Self::Encoder;
 
     /// Makes a decoder. Allocates; meant for pools.
