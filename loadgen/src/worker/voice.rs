@@ -1,6 +1,6 @@
 //! When a member sends what: its piece frame by frame, or level probes, as the node orders.
 //!
-//! Pure. A member who only listens and need not send its noise is woken once a second.
+//! Pure. A member who only listens and need not send its noise is woken every five seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,8 +166,8 @@ const HANGOVER_FRAMES: u32 = 20;
 /// Frames before an onset that are sent with it.
 const PREROLL_FRAMES: u64 = 3;
 
-/// Between probes: 1 s, and 200 ms while loud. Source: the client's.
-const PROBE_FRAMES: u32 = 50;
+/// Between probes: 5 s, and 200 ms while loud. Source: the client's.
+const PROBE_FRAMES: u32 = 250;
 const LOUD_PROBE_FRAMES: u32 = 10;
 
 /// Frames made up for after a stall. Source: the client's.
@@ -197,11 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn quiet_member_only_probes_once_a_second() {
+    fn quiet_member_only_probes_every_five_seconds() {
         let repertoire = Repertoire::new(0, Pattern::Continuous, 1);
         for order in [UplinkOrder::Voice, UplinkOrder::Probes] {
             let mut voice = voice(&repertoire, None);
-            assert_eq!(steps(&mut voice, order, 3), [0, 50, 100].map(Due::Probe));
+            assert_eq!(steps(&mut voice, order, 3), [0, 250, 500].map(Due::Probe));
         }
     }
 
@@ -214,7 +214,7 @@ mod tests {
         let to = PIECE_FRAMES;
         assert_eq!(onset, Some(&Due::Frames { from: to - 3, to, is_onset: true }));
         let probes = due.iter().filter(|due| matches!(due, Due::Probe(_))).count();
-        assert_eq!(probes, PIECE_FRAMES as usize / 50 + 1);
+        assert_eq!(probes, PIECE_FRAMES as usize / 250 + 1);
     }
 
     #[test]
