@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use self::receivers::Receivers;
 use crate::report::Floor;
 
-pub use self::{command::FloorArgs, sender::send_as_child};
+pub use self::{command::FloorArgs, receivers::receivers_config, sender::send_as_child};
 
 /// What to send.
 #[derive(Clone, Debug)]

@@ -61,7 +61,8 @@ impl Record {
                 goal("node CPU for a member-second", cpu, CPU_PER_MEMBER_SECOND, "ms");
             }
         }
-        if self.talkers > 0 && one && self.members >= 3_000 {
+        let is_20_ms = self.listener_packet_ms == Some(20);
+        if self.talkers > 0 && one && is_20_ms && self.members >= 3_000 {
             let over = self.node_cpu_us_per_packet_out.zip(self.floor_cpu_us_per_packet);
             let over = over.map(|(node, floor)| node / floor);
             goal("node CPU for a packet, over the floor", over, OVER_FLOOR, "times");

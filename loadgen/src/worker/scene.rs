@@ -28,6 +28,7 @@ use super::speech::{PIECE_FRAMES, Pattern, Repertoire};
 use super::tally::Tally;
 use super::voice::Voice;
 use super::wall::Wall;
+use crate::floor::receivers_config;
 use crate::random::Random;
 
 /// The members of a worker cannot be prepared.
@@ -123,11 +124,13 @@ impl Scene {
             links.insert(*conference, link.parse()?);
         }
         let ledgers: BTreeMap<_, _> = plan.links.keys().copied().zip(0..).collect();
-        let start = |name: &str, real_time| {
-            let config = DriverConfig { name: name.into(), real_time, ..DriverConfig::default() };
-            PollDriver::start(config, clock)
+        let crowd = DriverConfig { name: "crowd".into(), ..receivers_config() };
+        let real_time = true;
+        let voices = DriverConfig { name: "voices".into(), real_time, ..DriverConfig::default() };
+        let drivers = Drivers {
+            crowd: PollDriver::start(crowd, clock)?,
+            voices: PollDriver::start(voices, clock)?,
         };
-        let drivers = Drivers { crowd: start("crowd", false)?, voices: start("voices", true)? };
         let place = |driver: &DriverHandle<LoadMember>| Place {
             driver: driver.sender().clone(),
             hall: Hall::new(ledgers.len()),
