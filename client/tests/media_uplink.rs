@@ -74,7 +74,7 @@ fn every_frame_is_sent_until_less_is_ordered() {
         assert_eq!((packet.marker, packet.payload.is_empty()), (index == 0, false));
     }
     alone.order(VOICE);
-    alone.run(SECOND * 2);
+    alone.run(SECOND * 12);
     assert_eq!(voices(&alone.sent).count(), 100, "a quiet room is not sent any more");
     alone.order(EVERYTHING);
     alone.run(SECOND);
@@ -182,7 +182,7 @@ fn gated_talker_sounds_like_one_who_sends_everything() {
     assert!(largest < -70.0, "{largest} dBFS; only the room's noise may differ");
     let talker = room.members[0].report();
     assert!((2..=8).contains(&talker.gate_openings), "{talker:?}");
-    assert!(talker.voice_out < 500 && talker.probes_out >= 5, "{talker:?}");
+    assert!(talker.voice_out < 500 && talker.probes_out >= 1, "{talker:?}");
     assert_eq!(room.members[1].report().voice_out, 0);
 }
 

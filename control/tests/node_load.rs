@@ -36,8 +36,8 @@ impl Crowd {
         let world = World::new();
         let node = RunningNode::with(&world, |settings| {
             settings.load_max_percent = 3;
-            settings.encoder.complexity = 10;
-            settings.complexity_min = 9;
+            settings.encoder.complexity = 9;
+            settings.complexity_min = 6;
             settings.listener_packet = ListenerPacketSetting::Auto;
         });
         let users = [&TALKERS[..], &["late"]].concat();
@@ -129,7 +129,7 @@ async fn busy_node_gives_up_effort_and_takes_it_up_again() {
         Some(crowd.node.load().await).filter(|load| load.step == load.step_max)
     })
     .await;
-    assert_eq!((busy.effort.complexity, busy.effort.packet), (9, ListenerPacket::Ms60));
+    assert_eq!((busy.effort.complexity, busy.effort.packet), (6, ListenerPacket::Ms60));
     crowd.disperse().await;
     let idle = until("the first step", async || {
         Some(crowd.node.load().await).filter(|load| load.step < busy.step)

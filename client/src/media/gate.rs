@@ -213,10 +213,10 @@ mod tests {
     #[test]
     fn loud_microphone_tells_its_level_five_times_a_second_and_sends_no_voice() {
         let mut gate = gate(UplinkOrder::Probes);
-        let levels = [[QUIET; 5].to_vec(), [LOUD; 25].to_vec(), [QUIET; 60].to_vec()].concat();
+        let levels = [[QUIET; 5].to_vec(), [LOUD; 25].to_vec(), [QUIET; 260].to_vec()].concat();
         let decided = decide(&mut gate, 0, &levels);
         let probes: Vec<_> = decided.match_indices('p').map(|(index, _)| index).collect();
-        assert_eq!(probes, [0, 5, 15, 25, 75], "the first loud one at once");
+        assert_eq!(probes, [0, 5, 15, 25, 275], "the first loud one at once");
         assert!(!decided.contains(['s', 'O']));
     }
 
