@@ -19,7 +19,7 @@ pub fn write(record: &Record, dir: &Path) -> Result<(), ReportError> {
 /// Writes `report.json` and `report.html` of several runs beside each other.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_comparison(records: &[Record], dir: &Path) -> Result<(), ReportError> {
     let ratios = ratios(records);
     let held = !records.is_empty() && records.iter().all(|record| record.held);
