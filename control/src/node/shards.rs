@@ -210,7 +210,6 @@ impl ShardThread {
                 name: format!("{}{index}", NodeSettings::THREAD_PREFIX),
                 core: settings.pin.then_some(usize::from(index)),
                 real_time: settings.real_time,
-                gather: GATHER,
                 ..DriverConfig::default()
             },
             Clock::process(),
@@ -271,11 +270,6 @@ fn ladder_settings(settings: &NodeSettings) -> LadderSettings {
     };
     LadderSettings { rungs, load_max: settings.load_max() }
 }
-
-/// How long a shard's datagrams may gather before they are read. Chosen: a mixer reads all that
-/// came before its tick and knows from the kernel when, so it costs no delay, and a fifth of a tick
-/// saves most of the waking up.
-const GATHER: Duration = Duration::from_millis(4);
 
 /// Draws a seed for first sequence numbers and timestamps.
 fn random_seed() -> u64 {

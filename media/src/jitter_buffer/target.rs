@@ -35,19 +35,16 @@ impl Target {
         self.rested_at = self.rested_at.max(now);
     }
 
-    /// Sinks for each second without a late packet: by a tenth of what it is above the least, so
-    /// that one stall is soon forgotten, and by a millisecond at least.
+    /// Sinks by a millisecond for each second without a late packet.
     pub(super) fn relax(&mut self, now: Instant) {
         if self.wait <= self.settings.target_min {
             return;
         }
         let rests = now.saturating_since(self.rested_at).as_secs();
+        let steps = u32::try_from(rests).unwrap_or(u32::MAX);
         self.rested_at += Duration::from_secs(rests);
-        for _ in 0..rests.min(RELAX_STEPS_MAX) {
-            let above = self.wait.saturating_sub(self.settings.target_min);
-            let step = (above / RELAX_DIVISOR).max(RELAX_STEP).min(above);
-            self.wait -= step;
-        }
+        let wait = self.wait.saturating_sub(RELAX_STEP.saturating_mul(steps));
+        self.wait = wait.max(self.settings.target_min);
     }
 
     /// Returns how long a packet waits at least.
@@ -64,15 +61,8 @@ impl Target {
 /// What a late packet adds to the target beyond its lateness.
 const GROWTH_MARGIN: Duration = Duration::from_millis(2);
 
-/// The least that the target sinks for each second in which no packet was late.
+/// How much the target sinks for each second in which no packet was late.
 const RELAX_STEP: Duration = Duration::from_millis(1);
-
-/// The part of what is above the least that goes in a second. Chosen: 100 ms become 12 in 20 s,
-/// while jitter that recurs within seconds keeps its place.
-const RELAX_DIVISOR: u32 = 10;
-
-/// Seconds after which any target has sunk to the least: 2 s need 61 of them.
-const RELAX_STEPS_MAX: u64 = 100;
 
 #[cfg(test)]
 mod tests {
