@@ -14,7 +14,8 @@ const FRAME: Duration = Duration::from_millis(20);
 
 fn insert_and_pull(criterion: &mut Criterion) {
     let target_min = Duration::from_millis(4);
-    let settings = JitterSettings { target_min, target_max: FRAME * 10, quiet: LevelDbov(65) };
+    let settings =
+        JitterSettings { target_min, target_max: FRAME * 10, quiet: LevelDbov(65), stretch: true };
     let mut buffer = JitterBuffer::new(settings);
     let (mut index, mut received_at) = (0, Instant::from_millis(1_000));
     criterion.bench_function("jitter_buffer/insert_and_pull", |bencher| {
@@ -30,7 +31,7 @@ fn insert_and_pull(criterion: &mut Criterion) {
                 payload: &[0x5a; 100],
             };
             buffer.insert(&packet).expect("the buffer is empty");
-            match buffer.pull(received_at + target_min, true) {
+            match buffer.pull(received_at + target_min, true, 960) {
                 Pull::Play(packet) => packet.payload.len(),
                 other => panic!("each packet is due: {other:?}"),
             }

@@ -19,5 +19,6 @@ pub mod rtp;
 pub mod sequence;
 pub mod shard;
 pub mod srtp;
+pub mod stretch;
 pub mod time;
 pub mod transmit;

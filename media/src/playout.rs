@@ -2,10 +2,11 @@
 //!
 //! The node has one for each talker, a member for what it hears. Time is an argument.
 
-use crate::codec::{Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX};
+use crate::codec::{Decoder, FRAME_SAMPLES, PACKET_SAMPLES_MAX};
 use crate::drop_reason::DropReason;
 use crate::extension::LevelDbov;
 use crate::jitter_buffer::{BufferedPacket, JitterBuffer, JitterSettings, Pull};
+use crate::stretch;
 use crate::time::Instant;
 
 /// A stream that is being played.
@@ -19,6 +20,10 @@ pub struct Playout<D> {
     newest: Newest,
     /// What would have followed had nothing been skipped; faded into what does.
     skipped: Option<[f32; CROSSFADE_SAMPLES]>,
+    /// Samples by which playout is to become longer, whatever the buffer says.
+    owed: u32,
+    /// Samples played since the sound was last made longer or shorter.
+    unstretched: u32,
     counters: PlayoutCounters,
 }
 
@@ -31,6 +36,10 @@ pub struct PlayoutCounters {
     pub concealments: u64,
     /// Payloads that the codec refused.
     pub undecodable: u64,
+    /// Samples that were put in to make the delay longer.
+    pub lengthened: u64,
+    /// Samples that were taken out to make the delay shorter.
+    pub shortened: u64,
 }
 
 /// Where a frame came from.
@@ -38,6 +47,8 @@ pub struct PlayoutCounters {
 pub struct PlayedFrame {
     /// Samples of the frame that were decoded or concealed; those behind are silence.
     pub samples: usize,
+    /// Of those, samples at its beginning that were left over when the frame before was filled.
+    pub left_over: usize,
     /// When the packet was received that completed the frame; `None` if it was concealed.
     pub received_at: Option<Instant>,
     /// The level that the packet claimed; `None` if the frame was concealed or empty.
@@ -62,6 +73,8 @@ impl<D: Decoder> Playout<D> {
             length: 0,
             newest: Newest { is_silent: true, ..Newest::default() },
             skipped: None,
+            owed: 0,
+            unstretched: 0,
             counters: PlayoutCounters::default(),
         }
     }
@@ -73,6 +86,8 @@ impl<D: Decoder> Playout<D> {
         self.length = 0;
         self.newest = Newest { is_silent: true, ..Newest::default() };
         self.skipped = None;
+        self.owed = 0;
+        self.unstretched = 0;
         self.counters = PlayoutCounters::default();
     }
 
@@ -84,29 +99,43 @@ impl<D: Decoder> Playout<D> {
         self.buffer.insert(packet)
     }
 
-    /// Fills the frame that is due at `at`, the tick's scheduled time.
+    /// Fills the frame that is due at `at`, the tick's scheduled time; frames may be of any length
+    /// up to 20 ms.
     ///
     /// Each packet that is skipped to shorten the delay takes one from `skips`. After a packet of
     /// digital silence (level 127) nothing is concealed: the sender has announced its pause.
-    pub fn fill(&mut self, at: Instant, skips: &mut u32, frame: &mut Frame) -> PlayedFrame {
-        while self.length < FRAME_SAMPLES {
+    pub fn fill(&mut self, at: Instant, skips: &mut u32, frame: &mut [f32]) -> PlayedFrame {
+        let queued = self.length;
+        while self.length < frame.len() {
             if self.buffer.is_empty() && self.newest.is_silent {
                 break;
             }
-            if !self.pull(at, skips) {
+            if !self.pull(at, skips, frame.len()) {
                 break;
             }
+            if self.newest.received_at.is_some() {
+                self.stretch(at, frame.len(), queued);
+            }
         }
-        let samples = self.length.min(FRAME_SAMPLES);
+        let samples = self.length.min(frame.len());
         frame[..samples].copy_from_slice(&self.pcm[..samples]);
         frame[samples..].fill(0.0);
         self.pcm.copy_within(samples..self.length, 0);
         self.length -= samples;
-        if samples < FRAME_SAMPLES {
-            return PlayedFrame { samples, ..PlayedFrame::default() };
+        self.unstretched = self.unstretched.saturating_add(samples as u32);
+        let left_over = queued.min(samples);
+        if samples < frame.len() {
+            return PlayedFrame { samples, left_over, ..PlayedFrame::default() };
         }
         let Newest { received_at, level, .. } = self.newest;
-        PlayedFrame { samples, received_at, level }
+        PlayedFrame { samples, left_over, received_at, level }
+    }
+
+    /// Makes the delay longer by `samples`, as soon as the sound allows it without being heard, and
+    /// keeps it so until `until`.
+    pub fn lengthen(&mut self, samples: u32, until: Instant) {
+        self.owed = samples;
+        self.buffer.keep_delay(until);
     }
 
     /// Gives up the next `samples`: nobody asked for them in time. What follows is played with the
@@ -138,10 +167,11 @@ impl<D: Decoder> Playout<D> {
     }
 
     /// Decodes what the buffer gives next; false if that is nothing.
-    fn pull(&mut self, at: Instant, skips: &mut u32) -> bool {
+    fn pull(&mut self, at: Instant, skips: &mut u32, needed: usize) -> bool {
+        let wanted = (needed - self.length) as u32;
         let room = &mut self.pcm[self.length..][..PACKET_SAMPLES_MAX];
         let (decoder, counters) = (&mut self.decoder, &mut self.counters);
-        match self.buffer.pull(at, *skips > 0) {
+        match self.buffer.pull(at, *skips > 0, wanted) {
             Pull::Idle => return false,
             Pull::Skip(packet) => {
                 *skips -= 1;
@@ -169,6 +199,37 @@ impl<D: Decoder> Playout<D> {
             }
         }
         true
+    }
+
+    /// Makes what waits to be played a little longer or shorter, if that is wanted and was not just
+    /// done.
+    fn stretch(&mut self, at: Instant, block: usize, queued: usize) {
+        if self.unstretched < STRETCH_INTERVAL {
+            return;
+        }
+        let wanted = match self.owed {
+            0 => self.buffer.wanted_stretch(at, block as u32, queued.min(block) as u32),
+            owed => owed.cast_signed(),
+        };
+        let most = wanted.unsigned_abs() as usize;
+        if wanted < 0 {
+            let changed = stretch::shorten(&mut self.pcm[..self.length], most);
+            let Some(removed) = changed else { return };
+            self.length -= removed;
+            self.counters.shortened += removed as u64;
+        } else if wanted > 0 {
+            // A little more than what is wanted does no harm, and a little less would.
+            let most = most.max(LENGTHEN_MAX_LEAST);
+            let Some(added) = stretch::lengthen(&mut self.pcm[..], self.length, most) else {
+                return;
+            };
+            self.length += added;
+            self.owed = self.owed.saturating_sub(added as u32);
+            self.counters.lengthened += added as u64;
+        } else {
+            return;
+        }
+        self.unstretched = 0;
     }
 
     /// Takes `written` samples, just decoded behind the last, as to be played.
@@ -201,8 +262,15 @@ fn decode<D: Decoder>(
     decoder.decode(None, &mut room[..FRAME_SAMPLES]).unwrap_or(FRAME_SAMPLES)
 }
 
-/// One frame that is not full yet, and the longest packet behind it.
-const PCM_SAMPLES_MAX: usize = FRAME_SAMPLES + PACKET_SAMPLES_MAX;
+/// One frame that is not full yet, the longest packet behind it, and what makes it longer.
+const PCM_SAMPLES_MAX: usize = FRAME_SAMPLES + PACKET_SAMPLES_MAX + LENGTHEN_MAX_LEAST;
+
+/// Samples between two changes of the sound's length: 80 ms.
+const STRETCH_INTERVAL: u32 = 3_840;
+
+/// How much longer the sound may become in one step, however little is wanted: a pitch period of
+/// 80 Hz, so that there is nearly always a step to be made.
+const LENGTHEN_MAX_LEAST: usize = 600;
 
 /// Where packets were skipped, 5 ms of what they would have begun with fade into what follows.
 const CROSSFADE_SAMPLES: usize = 240;
@@ -213,13 +281,14 @@ mod tests {
 
     use super::*;
     use crate::codec::opus::{OpusDecoder, OpusEncoder};
-    use crate::codec::{Encoder, EncoderSettings, PAYLOAD_SIZE_MAX};
+    use crate::codec::{Encoder, EncoderSettings, Frame, PAYLOAD_SIZE_MAX};
     use crate::rtp::RtpTimestamp;
 
     const JITTER: JitterSettings = JitterSettings {
         target_min: Duration::from_millis(10),
         target_max: Duration::from_millis(100),
         quiet: LevelDbov(60),
+        stretch: true,
     };
 
     fn at(ms: u64) -> Instant {
@@ -314,7 +383,7 @@ mod tests {
         playout.pass_over(5 * FRAME_SAMPLES as u32);
         // The tick comes before the packets: one frame more is given up, none is concealed.
         assert_eq!(playout.fill(at(130), &mut 0, &mut frame).samples, 0);
-        while let Pull::Play(packet) = behind.buffer.pull(at(900), false) {
+        while let Pull::Play(packet) = behind.buffer.pull(at(900), false, 960) {
             let _ = playout.insert(&packet);
         }
         for ms in [150, 170] {

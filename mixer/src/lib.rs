@@ -15,6 +15,7 @@ mod limiter;
 mod lookback;
 mod mixer;
 mod output;
+mod phase;
 mod pool;
 mod ranking;
 mod recent;

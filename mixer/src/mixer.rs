@@ -36,6 +36,8 @@ pub struct Mixer<C: Codec = Opus> {
     pub(crate) talkers: Vec<Box<Talker<C>>>,
     pub(crate) output: Output<C>,
     pub(crate) next_tick: Option<Instant>,
+    /// When it is looked at again whom the tick suits.
+    pub(crate) phase_at: Instant,
     outputs: VecDeque<EngineOutput>,
     /// Memory is taken for them when there is something to count.
     pub(crate) counters: Option<Box<MixerCounters>>,
@@ -53,6 +55,7 @@ impl<C: Codec> Mixer<C> {
             talkers: Vec::new(),
             output: Output::new(),
             next_tick: None,
+            phase_at: Instant::ZERO,
             outputs: VecDeque::new(),
             counters: None,
         })

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use sabha_media::codec::{Codec, FRAME_SAMPLES};
 use sabha_media::engine::EngineOutput;
+use sabha_media::jitter_buffer::JitterBuffer;
 use sabha_media::outbox::Outbox;
 use sabha_media::time::Instant;
 
 use crate::mixer::{Mixer, SPARE_CANDIDATES};
 use crate::output::{Surroundings, TICK};
+use crate::phase::best_step;
 use crate::pool::MixerResources;
 use crate::ranking::rank;
 use crate::settings::TALKERS_MAX;
+use crate::talker::Talker;
 
 impl<C: Codec> Mixer<C> {
     /// Makes the tick that was `due`, or one of those after it if that is too late.
@@ -129,18 +132,45 @@ impl<C: Codec> Mixer<C> {
         }
     }
 
-    /// Sets the next tick: earlier than 20 ms if every talker's packets have time to spare.
+    /// Sets the next tick: a little earlier than 20 ms if every talker's packets have time to
+    /// spare, a little later if somebody's have too little.
     fn schedule(&mut self, at: Instant) {
         if self.talkers.is_empty() && self.output.is_silent() {
             self.next_tick = None;
             return;
         }
-        let excess = self.talkers.iter().map(|talker| talker.playout.buffer().excess()).min();
-        let step = excess.map_or(Duration::ZERO, |excess| excess.min(TICK_STEP_MAX));
+        self.choose_phase(at);
+        let buffers = || self.talkers.iter().map(|talker| talker.playout.buffer());
+        let excess = buffers().map(JitterBuffer::excess).min().unwrap_or_default();
+        // Who is short of more than a frame is helped by their own playout.
+        let shortages = buffers().map(JitterBuffer::shortage).filter(|short| *short < TICK);
+        let earlier = excess.min(EARLIER_STEP_MAX);
+        let later = shortages.max().unwrap_or_default().min(LATER_STEP_MAX);
         for talker in &mut self.talkers {
-            talker.playout.buffer_mut().tick_moved_earlier(step);
+            talker.playout.buffer_mut().tick_moved_earlier(earlier);
+            talker.playout.buffer_mut().tick_moved_later(later);
         }
-        self.next_tick = Some(at + TICK - step);
+        self.next_tick = Some(at + TICK + later - earlier);
+    }
+
+    /// Lets those talkers wait a frame more whom the tick should not suit, now and then.
+    fn choose_phase(&mut self, at: Instant) {
+        if at < self.phase_at {
+            return;
+        }
+        self.phase_at = at + PHASE_INTERVAL;
+        let is_known = |talker: &Talker<C>| talker.playout.buffer().is_settled();
+        if self.talkers.len() < 2 || !self.talkers.iter().all(|talker| is_known(talker)) {
+            return;
+        }
+        let excesses = self.talkers.iter().map(|talker| talker.playout.buffer().excess());
+        let Some(step) = best_step(excesses) else { return };
+        self.phase_at = at + PHASE_REST;
+        for talker in &mut self.talkers {
+            if talker.playout.buffer().excess() < step {
+                talker.playout.lengthen(FRAME_SAMPLES as u32, at + PHASE_REST);
+            }
+        }
     }
 }
 
@@ -152,7 +182,17 @@ const SOUNDING_MAX: usize = 24;
 const _: () = assert!(SOUNDING_MAX > TALKERS_MAX + SPARE_CANDIDATES);
 
 /// How much earlier each tick may come: 1 %, which no listener's buffer notices.
-const TICK_STEP_MAX: Duration = Duration::from_micros(200);
+const EARLIER_STEP_MAX: Duration = Duration::from_micros(200);
+
+/// How much later each tick may come: 0.1 %, for listeners' buffers must make up for it; five times
+/// what a clock may drift.
+const LATER_STEP_MAX: Duration = Duration::from_micros(20);
+
+/// How often it is looked at whom the tick suits.
+const PHASE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the choice then rests: a tick moves by a whole frame in 2 s.
+const PHASE_REST: Duration = Duration::from_secs(5);
 
 /// How late a tick may be made: three ticks, as long as a packet may be late and still count as in
 /// time.

@@ -84,7 +84,8 @@ fn parse() {
 
 fn insert_and_pull() {
     let target_min = Duration::from_millis(4);
-    let settings = JitterSettings { target_min, target_max: FRAME * 10, quiet: LevelDbov(65) };
+    let settings =
+        JitterSettings { target_min, target_max: FRAME * 10, quiet: LevelDbov(65), stretch: true };
     let mut buffer = JitterBuffer::new(settings);
     let mut received_at = Instant::from_millis(1_000);
     for index in 1..=u64::from(RUNS) {
@@ -99,7 +100,7 @@ fn insert_and_pull() {
         };
         counted(|| {
             buffer.insert(&packet).expect("the buffer is empty");
-            match buffer.pull(received_at + target_min, true) {
+            match buffer.pull(received_at + target_min, true, 960) {
                 Pull::Play(packet) => packet.payload.len(),
                 other => panic!("each packet is due: {other:?}"),
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sabha_media::codec::opus::{Opus, OpusDecoder};
-use sabha_media::codec::{Codec, FRAME_SAMPLES, Frame};
+use sabha_media::codec::{Codec, FRAME_SAMPLES};
 use sabha_media::drop_reason::DropReason;
 use sabha_media::extension::{LevelDbov, MixerLevels};
 use sabha_media::jitter_buffer::{BufferedPacket, JitterCounters, JitterSettings};
@@ -61,6 +61,7 @@ impl Downlink {
             target_min: settings.playout_delay,
             target_max: PLAYOUT_DELAY_MAX.max(settings.playout_delay),
             quiet: QUIET,
+            stretch: true,
         };
         Self {
             sink,
@@ -69,7 +70,7 @@ impl Downlink {
             reception: Reception::default(),
             lengths: PacketLengths::default(),
             next: settings.start,
-            interval: interval(settings.clock_ppm),
+            interval: interval(settings.clock_ppm, BLOCK_SAMPLES),
             position: 0,
             random: u64::from(settings.send_ssrc.0),
         }
@@ -101,16 +102,20 @@ impl Downlink {
         })
     }
 
-    /// Plays every frame whose time has come.
+    /// Plays every block whose time has come.
     pub(super) fn play_due(&mut self, now: Instant, mut log: Option<&mut TimingLog>) {
         while self.next <= now {
-            let at = self.next;
-            let (frame, received_at) = self.frame(at);
-            if let Some(log) = &mut log {
-                log.played.push(PlayedFrame { sample: self.position, received_at });
+            let mut block = [0.0; BLOCK_SAMPLES];
+            let played = self.playout.fill(self.next, &mut { SKIPS_MAX }, &mut block);
+            for sample in &mut block[played.samples..] {
+                *sample = comfort_noise(&mut self.random);
             }
-            self.sink.play(&frame);
-            self.position += FRAME_SAMPLES as u64;
+            if let Some(log) = log.as_mut().filter(|_| played.left_over < BLOCK_SAMPLES) {
+                let sample = self.position + played.left_over as u64;
+                log.played.push(PlayedFrame { sample, received_at: played.received_at });
+            }
+            self.sink.play(&block);
+            self.position += BLOCK_SAMPLES as u64;
             self.next += self.interval;
         }
     }
@@ -138,16 +143,6 @@ impl Downlink {
     pub(super) fn finish(self) -> std::io::Result<()> {
         self.sink.finish()
     }
-
-    fn frame(&mut self, at: Instant) -> (Frame, Option<Instant>) {
-        let mut frame = [0.0; FRAME_SAMPLES];
-        let mut skips = SKIPS_MAX;
-        let played = self.playout.fill(at, &mut skips, &mut frame);
-        for sample in &mut frame[played.samples..] {
-            *sample = comfort_noise(&mut self.random);
-        }
-        (frame, played.received_at)
-    }
 }
 
 /// Noise at -80 dBFS: silence that does not sound like a dead line.
@@ -159,7 +154,10 @@ fn comfort_noise(random: &mut u64) -> f32 {
 /// RMS of the comfort noise. Chosen: under the noise of a quiet headset.
 const COMFORT_NOISE_RMS: f32 = 0.000_1;
 
-/// Packets that one frame may skip: more than a buffer ever has too many.
+/// What is played at once: 5 ms. A packet is played so much later than it need be at most.
+const BLOCK_SAMPLES: usize = 240;
+
+/// Packets that one block may skip: more than a buffer ever has too many.
 const SKIPS_MAX: u32 = 4;
 
 /// A frame at or below this level may be skipped to shorten the delay.

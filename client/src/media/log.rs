@@ -14,7 +14,7 @@ pub struct SentPacket {
     pub at: Instant,
 }
 
-/// One frame that was played, concealed, or silent.
+/// Where in the recording the sound of one packet begins, of a concealment, or silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlayedFrame {
     /// Its first sample, counted from the beginning of the recording.
@@ -28,7 +28,7 @@ pub struct PlayedFrame {
 pub struct TimingLog {
     /// What was sent.
     pub sent: Vec<SentPacket>,
-    /// What was played; one entry for each frame of 20 ms.
+    /// What was played; one entry for each packet, concealment and piece of silence.
     pub played: Vec<PlayedFrame>,
     /// When each RTP packet was received, in the order of arrival.
     pub arrived: Vec<Instant>,

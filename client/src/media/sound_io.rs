@@ -12,10 +12,10 @@ pub trait Source: Send {
     fn fill(&mut self, frame: &mut Frame) -> bool;
 }
 
-/// Takes what a member hears, frame by frame. Called on the media thread.
+/// Takes what a member hears, a few milliseconds at a time. Called on the media thread.
 pub trait Sink: Send {
-    /// Takes the next frame.
-    fn play(&mut self, frame: &Frame);
+    /// Takes the next samples.
+    fn play(&mut self, samples: &[f32]);
 
     /// Completes whatever was being written.
     ///
@@ -99,8 +99,8 @@ impl BufferSink {
 }
 
 impl Sink for BufferSink {
-    fn play(&mut self, frame: &Frame) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(frame);
+    fn play(&mut self, samples: &[f32]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(samples);
     }
 
     fn finish(self: Box<Self>) -> std::io::Result<()> {
@@ -122,9 +122,9 @@ impl WavSink {
 }
 
 impl Sink for WavSink {
-    fn play(&mut self, frame: &Frame) {
+    fn play(&mut self, samples: &[f32]) {
         if self.failure.is_none()
-            && let Err(error) = self.recorder.write(frame)
+            && let Err(error) = self.recorder.write(samples)
         {
             self.failure = Some(std::io::Error::other(error));
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sabha_media::codec::opus::OpusEncoder;
-use sabha_media::codec::{Encoder, FRAME_SAMPLES, Frame};
+use sabha_media::codec::{Encoder, FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov};
 use sabha_media::leg::Ssrc;
 use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber};
@@ -67,7 +67,7 @@ impl Uplink {
             },
             position: 0,
             next: settings.start,
-            interval: interval(settings.clock_ppm),
+            interval: interval(settings.clock_ppm, FRAME_SAMPLES),
             finished: false,
             frame: [0.0; FRAME_SAMPLES],
         }
@@ -213,9 +213,10 @@ fn write(header: &RtpHeader, level: LevelDbov, payload: &[u8], slot: &mut [u8]) 
     length + payload.len()
 }
 
-/// Returns how long a frame of 20 ms lasts on a clock that runs `ppm` millionths fast.
-pub(super) fn interval(ppm: i32) -> Duration {
-    let nanos = 20_000_000_i64 - i64::from(ppm) * 20;
+/// Returns how long so many samples last on a clock that runs `ppm` millionths fast.
+pub(super) fn interval(ppm: i32, samples: usize) -> Duration {
+    let micros = samples as i64 * 1_000_000 / i64::from(SAMPLE_RATE_HZ);
+    let nanos = micros * 1_000 - i64::from(ppm) * micros / 1_000;
     Duration::from_nanos(nanos.max(1).cast_unsigned())
 }
 

@@ -91,6 +91,7 @@ impl Ear {
             target_min: PLAYOUT_DELAY_MIN,
             target_max: PLAYOUT_DELAY_MAX,
             quiet: QUIET,
+            stretch: false,
         };
         Self {
             playout: Playout::new(OpusDecoder::new(), jitter),

@@ -3,10 +3,12 @@
 //! Owns the decision when a packet is due, what counts as lost, and when the delay may shrink. It
 //! never decodes: whoever pulls does. Memory is one block, taken when the buffer is made.
 
+mod delays;
+mod histogram;
+mod longest;
 mod passed;
 mod ring;
 mod slack;
-mod target;
 
 use std::time::Duration;
 
@@ -15,10 +17,10 @@ use crate::drop_reason::DropReason;
 use crate::extension::LevelDbov;
 use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
+use delays::Delays;
 use passed::Passed;
 use ring::{CAPACITY, Place, Ring};
 use slack::{Slack, nanos};
-use target::Target;
 
 /// Bounds and start of a buffer's target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct JitterSettings {
     pub target_max: Duration,
     /// A packet at or below this level may be skipped to shorten the delay.
     pub quiet: LevelDbov,
+    /// Whether playout may make sound longer and shorter to change the delay.
+    pub stretch: bool,
 }
 
 /// What a buffer needs to know of a packet.
@@ -69,16 +73,22 @@ pub enum Pull<'a> {
 /// missing, the timestamps say how much is concealed; a hole too long for that is a new spurt too.
 /// A packet that comes after it was due is given up if that is rare and its follower is in time;
 /// else it is played late, as long as no later one was played, and the delay is so much longer from
-/// then on. In either case the target grows.
+/// then on. The target follows the packets' delays: it is what all but one in a hundred need.
 pub struct JitterBuffer {
     settings: JitterSettings,
-    target: Target,
+    delays: Delays,
     ring: Ring,
     position: Option<Position>,
     newest_index: Option<u64>,
     /// Samples concealed since the packet at `position` was due.
     concealed: u32,
     slack: Slack,
+    /// When the packet that was given out last was played, and its timestamp.
+    schedule: Option<(Instant, RtpTimestamp)>,
+    /// Until then the delay is left as it is, even if it is longer than needed.
+    kept_until: Instant,
+    /// Since when playout has been later than it need be.
+    surplus_since: Option<Instant>,
     /// Quiet packets played in a row.
     quiet_run: u32,
     /// Late packets, less one for each `LATE_WINDOW` played.
@@ -122,12 +132,15 @@ impl JitterBuffer {
     pub fn new(settings: JitterSettings) -> Self {
         Self {
             settings,
-            target: Target::new(settings),
+            delays: Delays::new(settings),
             ring: Ring::new(),
             position: None,
             newest_index: None,
             concealed: 0,
             slack: Slack::default(),
+            schedule: None,
+            kept_until: Instant::ZERO,
+            surplus_since: None,
             quiet_run: 0,
             late_recently: 0,
             played_since_late: 0,
@@ -139,12 +152,15 @@ impl JitterBuffer {
     /// Forgets the stream, but keeps the memory; for the next tenant of a pooled buffer.
     pub fn reset(&mut self, settings: JitterSettings) {
         self.settings = settings;
-        self.target = Target::new(settings);
+        self.delays = Delays::new(settings);
         self.ring.clear();
         self.position = None;
         self.newest_index = None;
         self.concealed = 0;
         self.slack = Slack::default();
+        self.schedule = None;
+        self.kept_until = Instant::ZERO;
+        self.surplus_since = None;
         self.quiet_run = 0;
         self.late_recently = 0;
         self.played_since_late = 0;
@@ -166,6 +182,14 @@ impl JitterBuffer {
         if !is_codecs {
             return Err(DropReason::Undecodable);
         }
+        let outcome = self.place(packet);
+        if matches!(outcome, Ok(()) | Err(DropReason::Late)) {
+            self.delays.push(packet);
+        }
+        outcome
+    }
+
+    fn place(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
         self.refuse_past(packet)?;
         let newest = self.newest_index.unwrap_or(packet.index);
         if packet.index.abs_diff(newest) >= CAPACITY as u64 {
@@ -183,9 +207,9 @@ impl JitterBuffer {
     ///
     /// `may_skip` allows a packet to be skipped to shorten the delay: quiet ones before a spurt's
     /// first sound and in pauses, any if the delay is beyond what the target may ever be. Without
-    /// it, quiet packets before the first sound are dropped.
-    pub fn pull(&mut self, now: Instant, may_skip: bool) -> Pull<'_> {
-        self.target.relax(now);
+    /// it, quiet packets before the first sound are dropped. `wanted` samples are needed now: so
+    /// much is concealed if it is not known whether a packet is lost.
+    pub fn pull(&mut self, now: Instant, may_skip: bool, wanted: u32) -> Pull<'_> {
         loop {
             let expected = self.position.map(|position| position.index);
             let Some((place, packet)) = self.ring.oldest(expected) else {
@@ -193,7 +217,7 @@ impl JitterBuffer {
                     self.set_passed(passed.extended());
                     return Pull::Idle;
                 }
-                return self.conceal(now, CONCEALED_MAX);
+                return self.conceal(now, CONCEALED_MAX, wanted);
             };
             if self.passed.is_some_and(|passed| passed.contains(&packet)) {
                 self.ring.take(place);
@@ -201,17 +225,20 @@ impl JitterBuffer {
             }
             let hole = self.hole_before(&packet);
             let is_at_its_time = match hole {
-                Some(hole) if self.concealed < hole => return self.conceal(now, hole),
+                Some(hole) if self.concealed < hole => {
+                    return self.conceal(now, hole, FRAME_SAMPLES as u32);
+                }
                 // Once there is nothing left to conceal, a packet finds silence and may wait.
                 Some(hole) => self.concealed == hole || self.concealed < CONCEALED_MAX,
                 None => false,
             };
-            let has_waited = now.saturating_since(packet.received_at) >= self.target.wait();
+            let waited = now.saturating_since(packet.received_at);
+            let has_waited = waited >= self.delays.wait(&packet);
             if !is_at_its_time && !has_waited {
                 return Pull::Idle;
             }
             let is_given_up = may_skip && self.is_given_up(&packet, hole);
-            self.settle(now, &packet, hole, is_given_up);
+            self.settle(&packet, hole, is_given_up);
             let is_dispensable = !is_given_up && self.is_dispensable(now, &packet);
             if is_dispensable && !may_skip && self.slack.min().is_none() {
                 // The decoder does without a quiet packet before the first sound.
@@ -226,19 +253,77 @@ impl JitterBuffer {
         }
     }
 
-    /// Returns by how much every recent packet was early against the target.
+    /// Returns by how much every recent packet was early, and playout is later than it need be.
     ///
     /// A tick may move earlier by this much without making any packet of this stream late. A
     /// stream of which nothing was played yet allows a second.
     pub fn excess(&self) -> Duration {
-        let slack = self.slack.min().unwrap_or(i64::MAX);
-        let excess = slack.saturating_sub(nanos(self.target.wait()));
-        Duration::from_nanos(u64::try_from(excess).unwrap_or(0)).min(EXCESS_MAX)
+        let excess = self.surplus().map_or(u64::MAX, |surplus| u64::try_from(surplus).unwrap_or(0));
+        Duration::from_nanos(excess).min(EXCESS_MAX)
+    }
+
+    /// Returns whether enough was played to know how early packets are.
+    pub fn is_settled(&self) -> bool {
+        self.slack.is_settled()
+    }
+
+    /// Returns by how much playout is earlier than suits nearly all packets.
+    pub fn shortage(&self) -> Duration {
+        let Some((at, timestamp)) = self.schedule else { return Duration::ZERO };
+        let short = self.delays.margin(at, timestamp).saturating_neg();
+        Duration::from_nanos(u64::try_from(short).unwrap_or(0)).min(EXCESS_MAX)
     }
 
     /// Tells that the tick moved earlier by `step`: later packets will have waited less.
     pub fn tick_moved_earlier(&mut self, step: Duration) {
         self.slack.shorten(step);
+        if let Some((at, _)) = &mut self.schedule {
+            *at = *at - step;
+        }
+    }
+
+    /// Tells that the tick moved later by `step`: later packets will have waited more.
+    pub fn tick_moved_later(&mut self, step: Duration) {
+        self.slack.lengthen(step);
+        if let Some((at, _)) = &mut self.schedule {
+            *at += step;
+        }
+    }
+
+    /// Asks that the delay is not shortened before `until`, except beyond the largest target.
+    pub fn keep_delay(&mut self, until: Instant) {
+        self.kept_until = until;
+    }
+
+    /// Tells how much later than a packet its copies may come: so much longer packets wait.
+    pub fn set_redundancy(&mut self, redundancy: Duration) {
+        self.delays.set_redundancy(redundancy);
+    }
+
+    /// Returns by how many samples playout is best made longer, or shorter if negative.
+    ///
+    /// Packets are pulled for blocks of `block` samples, before which `queued` decoded samples
+    /// were left: a packet is due a block earlier or later, not less, so what is left over stands
+    /// for a delay that serves nobody. A surplus is left to the next pause at first.
+    pub fn wanted_stretch(&mut self, now: Instant, block: u32, queued: u32) -> i32 {
+        if !self.settings.stretch {
+            return 0;
+        }
+        let short = self.shortage();
+        if short > self.settings.target_min * 3 / 4 {
+            let blocks = samples(short).div_ceil(block.max(1));
+            return (blocks * block).saturating_sub(queued).cast_signed();
+        }
+        let excess = samples(self.excess());
+        let surplus = excess - excess % block.max(1) + queued;
+        let is_worth_it = surplus > samples(self.delays.spread() / SPREAD_SHARE);
+        if excess == 0 || !is_worth_it || now < self.kept_until {
+            self.surplus_since = None;
+            return 0;
+        }
+        let since = *self.surplus_since.get_or_insert(now);
+        let patience = if surplus < SURPLUS_LARGE { PATIENCE } else { PATIENCE_LITTLE };
+        if now.saturating_since(since) < patience { 0 } else { -surplus.cast_signed() }
     }
 
     /// Gives up the next `samples` of the stream, of which nobody asked for in time, and whatever
@@ -250,9 +335,9 @@ impl JitterBuffer {
         self.set_passed(start.map(|start| Passed::new(start, samples)));
     }
 
-    /// Returns how long a packet now waits at least.
+    /// Returns how long the earliest packets wait: any later one waits less.
     pub fn target(&self) -> Duration {
-        self.target.wait()
+        self.delays.target()
     }
 
     /// Returns the samples that are buffered and still to be played.
@@ -270,7 +355,7 @@ impl JitterBuffer {
         self.counters
     }
 
-    /// Refuses a packet from before the next; if it was missed, the target learns from it.
+    /// Refuses a packet from before the next.
     fn refuse_past(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
         let Some(position) = self.position else { return Ok(()) };
         let Some(age) = position.index.checked_sub(packet.index).filter(|age| *age > 0) else {
@@ -283,9 +368,6 @@ impl JitterBuffer {
             return Err(DropReason::Duplicate);
         }
         self.counters.late += 1;
-        let before = position.timestamp.distance_from(packet.timestamp).max(0).cast_unsigned();
-        let late_by = packet.received_at.saturating_since(position.due - duration(before));
-        self.target.grow(packet.received_at, late_by, duration(packet.samples));
         Err(DropReason::Late)
     }
 
@@ -310,8 +392,9 @@ impl JitterBuffer {
         is_hole.then_some(hole)
     }
 
-    /// Asks for a frame more, until `concealed_max` samples stand for what is missing.
-    fn conceal(&mut self, now: Instant, concealed_max: u32) -> Pull<'_> {
+    /// Asks for `wanted` samples more, a frame at most, until `concealed_max` stand for what is
+    /// missing.
+    fn conceal(&mut self, now: Instant, concealed_max: u32, wanted: u32) -> Pull<'_> {
         let left = concealed_max.saturating_sub(self.concealed);
         let Some(position) = self.position.as_mut().filter(|_| left > 0) else {
             return Pull::Idle;
@@ -319,20 +402,15 @@ impl JitterBuffer {
         if self.concealed == 0 {
             position.due = now;
         }
-        let samples = position.samples.min(FRAME_SAMPLES as u32).min(left);
+        let wanted = wanted.next_multiple_of(CONCEALED_STEP).min(FRAME_SAMPLES as u32);
+        let samples = position.samples.min(wanted).min(left);
         self.concealed += samples;
         self.counters.concealed += 1;
         Pull::Conceal(samples)
     }
 
     /// Settles what concealments stood for, now that `packet` is given out.
-    fn settle(
-        &mut self,
-        now: Instant,
-        packet: &BufferedPacket<'_>,
-        hole: Option<u32>,
-        is_given_up: bool,
-    ) {
+    fn settle(&mut self, packet: &BufferedPacket<'_>, hole: Option<u32>, is_given_up: bool) {
         if let Some(position) = self.position {
             self.counters.lost += packet.index - position.index;
             if let Some(hole) = hole
@@ -346,13 +424,11 @@ impl JitterBuffer {
                 if longer.is_zero() || !late_by.is_zero() {
                     self.counters.late += 1;
                     self.late_recently += 1;
-                    self.target.grow(now, late_by, duration(packet.samples));
                 }
             }
         }
         if hole != Some(self.concealed) && !is_given_up {
             self.slack = Slack::default();
-            self.target.begin();
         }
         self.concealed = 0;
     }
@@ -360,6 +436,7 @@ impl JitterBuffer {
     fn give(&mut self, now: Instant, place: Place, skips: bool) -> Pull<'_> {
         self.passed = None;
         let packet = self.ring.take(place);
+        self.schedule = Some((now, packet.timestamp));
         let length = duration(packet.samples);
         let given = self.position.map_or(0, |position| {
             let passed = u32::try_from(packet.index - position.index).unwrap_or(u32::MAX);
@@ -393,32 +470,48 @@ impl JitterBuffer {
     fn is_given_up(&self, packet: &BufferedPacket<'_>, hole: Option<u32>) -> bool {
         hole.is_some_and(|hole| self.concealed == hole + packet.samples)
             && self.late_recently < LATE_MAX
-            && self.ring.follower_received_at(packet.index).is_some()
+            && self.ring.follower(packet.index).is_some()
     }
 
     /// Tells whether the delay is better for playing the packet after this one instead.
     ///
     /// Before a spurt's first sound that is so if this one is quiet and the next has waited for
-    /// the target; later, if all recent ones waited a whole packet more than the target in the
-    /// midst of a pause, or than the target may ever be.
+    /// the target; later, if playout is a whole packet later than it need be in the midst of a
+    /// pause, or than the target may ever be.
     fn is_dispensable(&self, now: Instant, packet: &BufferedPacket<'_>) -> bool {
-        let Some(next_received_at) = self.ring.follower_received_at(packet.index) else {
-            return false;
-        };
+        let Some(next) = self.ring.follower(packet.index) else { return false };
         let waited = now.nanos_after(packet.received_at);
         let Some(slack) = self.slack.min() else {
-            let next_has_waited = now.saturating_since(next_received_at) >= self.target.wait();
+            let next_has_waited = now.saturating_since(next.received_at) >= self.delays.wait(&next);
             return is_quiet(&self.settings, packet) && next_has_waited;
         };
+        let (slack, length) = (slack.min(waited), nanos(duration(packet.samples)));
         let in_pause = is_quiet(&self.settings, packet) && self.quiet_run >= PAUSE_PACKETS_MIN;
-        let wait = if in_pause { self.target.wait() } else { self.target.max() };
-        slack.min(waited) >= nanos(wait + duration(packet.samples))
+        if in_pause && now >= self.kept_until {
+            let surplus = slack - nanos(self.settings.target_min);
+            return surplus.min(self.delays.margin(now, packet.timestamp)) >= length;
+        }
+        slack >= nanos(self.delays.max()) + length
+    }
+
+    /// Returns by how much playout is later than it need be, in ns: every recent packet waited
+    /// longer than any must, and nearly all will; negative if it is earlier.
+    fn surplus(&self) -> Option<i64> {
+        let ((at, timestamp), slack) = (self.schedule?, self.slack.min()?);
+        let waited = slack.saturating_sub(nanos(self.settings.target_min));
+        Some(waited.min(self.delays.margin(at, timestamp)))
     }
 }
 
 fn is_quiet(settings: &JitterSettings, packet: &BufferedPacket<'_>) -> bool {
     // LevelDbov counts downwards: a larger value is quieter.
     packet.level.0 >= settings.quiet.0
+}
+
+/// Returns the whole samples of a duration.
+fn samples(duration: Duration) -> u32 {
+    let samples = duration.as_nanos() * u128::from(SAMPLE_RATE_HZ) / 1_000_000_000;
+    u32::try_from(samples).unwrap_or(u32::MAX)
 }
 
 /// Returns the duration of so many samples.
@@ -438,6 +531,18 @@ const PAUSE_PACKETS_MIN: u32 = 2;
 
 /// Late packets that are given up before others are played late instead: the delay is too short.
 const LATE_MAX: u32 = 3;
+
+/// How long a surplus of delay is left to the speaker's next pause, before the sound is shortened.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for a large surplus.
+const PATIENCE_LITTLE: Duration = Duration::from_millis(500);
+
+/// So many samples disturb a conversation: 100 ms.
+const SURPLUS_LARGE: u32 = 4_800;
+
+/// Less surplus than this part of what the delays vary by is left: it comes and goes.
+const SPREAD_SHARE: u32 = 8;
 
 /// Packets that make up for a late one: half a second of 20 ms packets.
 const LATE_WINDOW: u32 = 25;

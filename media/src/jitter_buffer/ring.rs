@@ -85,10 +85,10 @@ impl Ring {
         Some((Place(place), self.slots[place].packet))
     }
 
-    /// Returns when the packet that follows `index` directly was received, if it is here.
-    pub(super) fn follower_received_at(&self, index: u64) -> Option<Instant> {
+    /// Returns the packet that follows `index` directly, without its payload, if it is here.
+    pub(super) fn follower(&self, index: u64) -> Option<BufferedPacket<'static>> {
         let slot = &self.slots[place_of(index + 1)];
-        (slot.filled && slot.packet.index == index + 1).then_some(slot.packet.received_at)
+        (slot.filled && slot.packet.index == index + 1).then_some(slot.packet)
     }
 
     pub(super) fn len(&self) -> usize {

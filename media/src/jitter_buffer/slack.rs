@@ -28,6 +28,18 @@ impl Slack {
         self.previous = self.previous.map(|value| value.saturating_sub(step));
     }
 
+    /// Tells that playout moved later by `step`, so that every packet will wait so much more.
+    pub(super) fn lengthen(&mut self, step: Duration) {
+        let step = nanos(step);
+        self.current = self.current.map(|value| value.saturating_add(step));
+        self.previous = self.previous.map(|value| value.saturating_add(step));
+    }
+
+    /// Returns whether there was a whole window of packets.
+    pub(super) fn is_settled(&self) -> bool {
+        self.previous.is_some()
+    }
+
     /// Returns the smallest wait; `None` before the first packet.
     pub(super) fn min(&self) -> Option<i64> {
         match (self.current, self.previous) {

@@ -90,7 +90,7 @@ impl Player {
     /// Plays one frame; at most `skips` packets may be skipped for it.
     pub fn tick(&mut self, now: Instant, mut skips: u32) {
         while self.pcm < FRAME_SAMPLES {
-            let out = match self.buffer.pull(now, skips > 0) {
+            let out = match self.buffer.pull(now, skips > 0, FRAME_SAMPLES - self.pcm) {
                 Pull::Idle => Out::Idle,
                 Pull::Conceal(samples) => Out::Conceal(samples),
                 Pull::Play(packet) => {

@@ -1,0 +1,231 @@
+//! How late a stream's packets come, and the schedule that suits nearly all of them.
+
+use std::time::Duration;
+
+use super::histogram::Histogram;
+use super::longest::Longest;
+use super::slack::nanos;
+use super::{BufferedPacket, JitterSettings, duration};
+use crate::rtp::RtpTimestamp;
+use crate::time::Instant;
+
+/// The delays of a stream's packets against its own clock.
+///
+/// A packet's delay is when it was received less when its last sample was due by the timestamps,
+/// so packets of every length agree. Only differences between delays mean anything.
+#[derive(Clone)]
+pub(super) struct Delays {
+    settings: JitterSettings,
+    clock: StreamClock,
+    histogram: Histogram,
+    longest: Longest,
+    newest_at: Instant,
+    /// Whether all packets so far came together.
+    is_first_burst: bool,
+    /// The earliest packets have this delay, in ns.
+    earliest: i64,
+    /// Nearly all have at most so much more.
+    spread: Duration,
+    /// By how much more copies of a packet may come later than itself.
+    redundancy: Duration,
+}
+
+impl Delays {
+    pub(super) fn new(settings: JitterSettings) -> Self {
+        Self {
+            settings,
+            clock: StreamClock::default(),
+            histogram: Histogram::new(),
+            longest: Longest::default(),
+            newest_at: Instant::ZERO,
+            is_first_burst: true,
+            earliest: 0,
+            spread: Duration::ZERO,
+            redundancy: Duration::ZERO,
+        }
+    }
+
+    /// Takes in when a packet came.
+    ///
+    /// It counts by the time since the last: of a burst that was held up, only the first is late
+    /// for a reason of its own. Of a burst that a stream begins with, only the last counts: the
+    /// others were kept by their sender until there was something to hear.
+    pub(super) fn push(&mut self, packet: &BufferedPacket<'_>) {
+        let length = duration(packet.samples);
+        let since = packet.received_at.saturating_since(self.newest_at);
+        self.newest_at = self.newest_at.max(packet.received_at);
+        self.longest.push(length);
+        let end = self.clock.advance(packet.timestamp.wrapping_add(packet.samples));
+        let delay = packet.received_at.nanos_after(Instant::ZERO).saturating_sub(end);
+        let weight = (since.as_secs_f64() / length.as_secs_f64()).clamp(WEIGHT_MIN, 1.0);
+        self.is_first_burst &= self.longest.is_first() || weight < 0.5;
+        if self.is_first_burst {
+            self.histogram = Histogram::new();
+        }
+        self.histogram.add(delay.div_euclid(BIN_NANOS), weight);
+        let (earliest, latest) = (self.histogram.low(EARLY_SHARE), self.histogram.high(LATE_SHARE));
+        self.earliest = earliest.saturating_mul(BIN_NANOS);
+        self.spread = Duration::from_millis(u64::try_from(latest - earliest).unwrap_or(0));
+    }
+
+    /// Tells how much later than a packet the copies of it may come that are worth waiting for.
+    pub(super) fn set_redundancy(&mut self, redundancy: Duration) {
+        self.redundancy = redundancy;
+    }
+
+    /// Returns how long the earliest packets wait.
+    pub(super) fn target(&self) -> Duration {
+        (self.settings.target_min + self.spread + self.redundancy).min(self.max())
+    }
+
+    /// Returns how much later than the earliest nearly all packets come.
+    pub(super) fn spread(&self) -> Duration {
+        self.spread
+    }
+
+    /// Returns beyond what no packet waits.
+    pub(super) fn max(&self) -> Duration {
+        self.settings.target_max.max(self.settings.target_min)
+    }
+
+    /// Returns how long a packet waits at least.
+    pub(super) fn wait(&self, packet: &BufferedPacket<'_>) -> Duration {
+        let early = self.margin(packet.received_at, packet.timestamp).saturating_neg();
+        let early = Duration::from_nanos(u64::try_from(early).unwrap_or(0));
+        early.clamp(self.settings.target_min, self.target())
+    }
+
+    /// Returns by how much a schedule that plays the sample of `timestamp` at `now` is later than
+    /// the one that suits, in ns; negative if it is earlier.
+    pub(super) fn margin(&self, now: Instant, timestamp: RtpTimestamp) -> i64 {
+        let suited = self.earliest.saturating_add(nanos(self.target() + self.longest.max()));
+        let schedule = now.nanos_after(Instant::ZERO).saturating_sub(self.clock.at(timestamp));
+        schedule.saturating_sub(suited)
+    }
+}
+
+/// Maps timestamps to time, in ns from an arbitrary origin.
+#[derive(Clone, Copy, Default)]
+struct StreamClock {
+    newest: Option<(RtpTimestamp, i64)>,
+}
+
+impl StreamClock {
+    /// Returns the time of `timestamp`, and knows those within twelve hours around it from now on.
+    fn advance(&mut self, timestamp: RtpTimestamp) -> i64 {
+        let at = self.at(timestamp);
+        self.newest = Some((timestamp, at));
+        at
+    }
+
+    fn at(&self, timestamp: RtpTimestamp) -> i64 {
+        let Some((newest, at)) = self.newest else { return 0 };
+        let samples = i64::from(timestamp.distance_from(newest));
+        at.saturating_add(samples * 62_500 / 3)
+    }
+}
+
+const BIN_NANOS: i64 = 1_000_000;
+
+/// Share of packets that may be later than what is waited for.
+const LATE_SHARE: f64 = 0.01;
+
+/// Share of packets that are taken for earlier than the way allows: a clock that was corrected.
+const EARLY_SHARE: f64 = 0.001;
+
+/// What a packet weighs that came right behind another.
+const WEIGHT_MIN: f64 = 0.01;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extension::LevelDbov;
+
+    const MS: Duration = Duration::from_millis(1);
+    const SETTINGS: JitterSettings = JitterSettings {
+        target_min: Duration::from_millis(4),
+        target_max: Duration::from_millis(200),
+        quiet: LevelDbov(65),
+        stretch: true,
+    };
+
+    fn packet(index: u64, samples: u32, late: Duration) -> BufferedPacket<'static> {
+        let timestamp = index as u32 * samples;
+        let at = Instant::from_millis(900) + duration(timestamp + samples) + late;
+        BufferedPacket {
+            index,
+            timestamp: RtpTimestamp(timestamp),
+            samples,
+            level: LevelDbov(20),
+            received_at: at,
+            payload: &[],
+        }
+    }
+
+    #[test]
+    fn target_covers_all_but_one_packet_in_a_hundred() {
+        let mut delays = Delays::new(SETTINGS);
+        for index in 0..2_000 {
+            let late = match index % 400 {
+                7 => MS * 150,
+                n => MS * (n % 31) as u32,
+            };
+            delays.push(&packet(index, 960, late));
+        }
+        assert!((MS * 33..=MS * 34).contains(&delays.target()), "{:?}", delays.target());
+        let early = packet(2_000, 960, Duration::ZERO);
+        let late = packet(2_000, 960, MS * 25);
+        assert!((MS * 33..=MS * 34).contains(&delays.wait(&early)), "{:?}", delays.wait(&early));
+        assert!((MS * 8..=MS * 9).contains(&delays.wait(&late)), "{:?}", delays.wait(&late));
+        assert_eq!(delays.wait(&packet(2_000, 960, MS * 90)), MS * 4);
+    }
+
+    #[test]
+    fn burst_that_was_held_up_once_is_no_rule() {
+        let mut delays = Delays::new(SETTINGS);
+        for index in 0..1_000 {
+            let held_up = (500..515).contains(&index);
+            let late = if held_up { MS * 20 * (515 - index as u32) } else { Duration::ZERO };
+            delays.push(&packet(index, 960, late));
+            assert!(delays.target() <= MS * 4 || index < 100, "{:?} at {index}", delays.target());
+        }
+    }
+
+    #[test]
+    fn burst_at_the_beginning_counts_as_its_last() {
+        let mut delays = Delays::new(SETTINGS);
+        for index in 0..4 {
+            delays.push(&packet(index, 960, MS * 20 * (3 - index as u32)));
+        }
+        assert_eq!(delays.target(), MS * 4);
+        delays.push(&packet(4, 960, MS * 9));
+        assert_eq!(delays.target(), MS * 13);
+    }
+
+    #[test]
+    fn longer_packets_are_played_later_and_no_more_uncertain() {
+        let mut delays = Delays::new(SETTINGS);
+        for index in 0..60 {
+            delays.push(&packet(index, 2_880, Duration::ZERO));
+        }
+        let first = packet(60, 2_880, Duration::ZERO);
+        assert_eq!((delays.target(), delays.wait(&first)), (MS * 4, MS * 4));
+        assert_eq!(delays.margin(first.received_at + MS * 14, first.timestamp), 10_000_000);
+        for index in 183..250 {
+            delays.push(&packet(index, 960, Duration::ZERO));
+        }
+        let short = packet(250, 960, Duration::ZERO);
+        assert_eq!((delays.target(), delays.wait(&short)), (MS * 4, MS * 4));
+    }
+
+    #[test]
+    fn target_is_bounded() {
+        let mut delays = Delays::new(SETTINGS);
+        for index in 0..200 {
+            delays.push(&packet(index, 960, MS * (index % 2 * 400) as u32));
+        }
+        delays.set_redundancy(MS * 40);
+        assert_eq!(delays.target(), MS * 200);
+        assert_eq!(delays.wait(&packet(200, 960, Duration::ZERO)), MS * 200);
+    }
+}
