@@ -6,6 +6,7 @@
 //! slot); the engines of `sabha-mixer` and `sabha-bridge` stand between.
 
 pub mod codec;
+pub mod comfort_noise;
 pub mod drop_reason;
 pub mod engine;
 pub mod extension;

@@ -20,6 +20,8 @@ pub struct Playout<D> {
     newest: Newest,
     /// What would have followed had nothing been skipped; faded into what does.
     skipped: Option<[f32; CROSSFADE_SAMPLES]>,
+    /// Samples concealed in a row.
+    concealed: usize,
     /// Samples by which playout is to become longer, whatever the buffer says.
     owed: u32,
     /// Samples played since the sound was last made longer or shorter.
@@ -73,6 +75,7 @@ impl<D: Decoder> Playout<D> {
             length: 0,
             newest: Newest { is_silent: true, ..Newest::default() },
             skipped: None,
+            concealed: 0,
             owed: 0,
             unstretched: 0,
             counters: PlayoutCounters::default(),
@@ -86,6 +89,7 @@ impl<D: Decoder> Playout<D> {
         self.length = 0;
         self.newest = Newest { is_silent: true, ..Newest::default() };
         self.skipped = None;
+        self.concealed = 0;
         self.owed = 0;
         self.unstretched = 0;
         self.counters = PlayoutCounters::default();
@@ -187,6 +191,8 @@ impl<D: Decoder> Playout<D> {
                 let is_silent = packet.level == LevelDbov::SILENCE;
                 let written = decode(decoder, packet.payload, room, counters);
                 self.newest = Newest { received_at, level, is_silent };
+                let from = concealment_gain(std::mem::take(&mut self.concealed));
+                fade(&mut self.pcm[self.length..][..written.min(CROSSFADE_SAMPLES)], from, 1.0);
                 self.extend(written);
             }
             Pull::Conceal(samples) => {
@@ -195,6 +201,10 @@ impl<D: Decoder> Playout<D> {
                 counters.concealments += 1;
                 let Ok(written) = decoder.decode(None, &mut room[..samples]) else { return false };
                 self.newest = Newest { received_at: None, level: None, ..self.newest };
+                let from = concealment_gain(self.concealed);
+                self.concealed += written;
+                let to = concealment_gain(self.concealed);
+                fade(&mut self.pcm[self.length..][..written], from, to);
                 self.extend(written);
             }
         }
@@ -245,6 +255,24 @@ impl<D: Decoder> Playout<D> {
     }
 }
 
+/// Returns how loud a concealment still is after so many samples: what a decoder makes up is like
+/// the sound for 60 ms, and buzzes after that.
+fn concealment_gain(samples: usize) -> f32 {
+    let faded = samples.saturating_sub(CONCEALED_WHOLE) as f32 / CONCEALED_FADE as f32;
+    (1.0 - faded).max(0.0)
+}
+
+/// Changes the gain from one value to another.
+fn fade(samples: &mut [f32], from: f32, to: f32) {
+    if from == 1.0 && to == 1.0 {
+        return;
+    }
+    let step = (to - from) / samples.len().max(1) as f32;
+    for (index, sample) in samples.iter_mut().enumerate() {
+        *sample *= from + step * (index + 1) as f32;
+    }
+}
+
 /// Decodes a payload, or conceals one frame in its place if the codec refuses it; returns the
 /// samples written.
 fn decode<D: Decoder>(
@@ -264,6 +292,12 @@ fn decode<D: Decoder>(
 
 /// One frame that is not full yet, the longest packet behind it, and what makes it longer.
 const PCM_SAMPLES_MAX: usize = FRAME_SAMPLES + PACKET_SAMPLES_MAX + LENGTHEN_MAX_LEAST;
+
+/// Samples that are concealed without fading: 60 ms.
+const CONCEALED_WHOLE: usize = 2_880;
+
+/// Samples in which a concealment then fades: 40 ms, before the buffer asks for no more.
+const CONCEALED_FADE: usize = 1_920;
 
 /// Samples between two changes of the sound's length: 80 ms.
 const STRETCH_INTERVAL: u32 = 3_840;
@@ -329,6 +363,32 @@ mod tests {
         }
         let concealed = playout.fill(at(50), &mut 0, &mut frame);
         assert_eq!((concealed.samples, concealed.received_at), (FRAME_SAMPLES, None));
+    }
+
+    #[test]
+    fn concealment_fades_after_60_ms_and_sound_resumes_without_a_click() {
+        let (mut playout, mut sent) = (playout_of(&[]), playout_of(&[20; 30]));
+        while let Pull::Play(packet) = sent.buffer.pull(at(900), false, 960) {
+            if !(12..18).contains(&packet.index) {
+                playout.insert(&packet).unwrap();
+            }
+        }
+        let (mut heard, mut frame) = (Vec::new(), [0.0; FRAME_SAMPLES]);
+        for tick in 0..30 {
+            playout.fill(at(tick * 20 + 10), &mut 0, &mut frame);
+            heard.extend(frame);
+        }
+        let peak = |from: usize, to: usize| {
+            heard[from * 960..to * 960].iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()))
+        };
+        let step = |from: usize, to: usize| {
+            let pairs = heard[from * 960..to * 960].windows(2);
+            pairs.fold(0.0_f32, |step, pair| step.max((pair[1] - pair[0]).abs()))
+        };
+        assert!(peak(8, 12) > 0.19 && peak(20, 30) > 0.19);
+        assert!(peak(13, 15) > 0.05, "a concealment is heard: {}", peak(13, 15));
+        assert!(peak(17, 18) < 0.001, "and gone after 100 ms: {}", peak(17, 18));
+        assert!(step(12, 30) <= 1.5 * step(4, 12), "{} of {}", step(12, 30), step(4, 12));
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl Squelch {
         if now < self.blocked_until {
             return false;
         }
+        // Where no tick runs, a level that brought no sound has opened it.
+        self.open &= now < self.open_until;
         let threshold = if self.open { settings.close } else { settings.open };
         if level.0 <= threshold.0 {
             self.open = true;
@@ -144,6 +146,14 @@ mod tests {
         assert!(squelch.handle_timeout(at(439)));
         assert!(!squelch.handle_timeout(at(440)));
         assert!(!squelch.handle_level(at(460), LevelDbov(52), &settings));
+    }
+
+    #[test]
+    fn level_without_sound_opens_for_its_hangover_only() {
+        let settings = SquelchSettings::default();
+        let mut squelch = Squelch::default();
+        assert!(squelch.handle_level(at(0), LevelDbov(30), &settings));
+        assert!(!squelch.handle_level(at(5_000), LevelDbov(70), &settings));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sabha_media::codec::opus::{Opus, OpusDecoder};
 use sabha_media::codec::{Codec, FRAME_SAMPLES};
+use sabha_media::comfort_noise::ComfortNoise;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::extension::{LevelDbov, MixerLevels};
 use sabha_media::jitter_buffer::{BufferedPacket, JitterCounters, JitterSettings};
@@ -52,7 +53,7 @@ pub(super) struct Downlink {
     next: Instant,
     interval: Duration,
     position: u64,
-    random: u64,
+    comfort_noise: ComfortNoise,
 }
 
 impl Downlink {
@@ -72,7 +73,7 @@ impl Downlink {
             next: settings.start,
             interval: interval(settings.clock_ppm, BLOCK_SAMPLES),
             position: 0,
-            random: u64::from(settings.send_ssrc.0),
+            comfort_noise: ComfortNoise::new(settings.send_ssrc.0.into()),
         }
     }
 
@@ -107,8 +108,10 @@ impl Downlink {
         while self.next <= now {
             let mut block = [0.0; BLOCK_SAMPLES];
             let played = self.playout.fill(self.next, &mut { SKIPS_MAX }, &mut block);
-            for sample in &mut block[played.samples..] {
-                *sample = comfort_noise(&mut self.random);
+            if played.samples < BLOCK_SAMPLES {
+                self.comfort_noise.fill(&mut block[played.samples..]);
+            } else if played.received_at.is_some() {
+                self.comfort_noise.hear(&block);
             }
             if let Some(log) = log.as_mut().filter(|_| played.left_over < BLOCK_SAMPLES) {
                 let sample = self.position + played.left_over as u64;
@@ -144,15 +147,6 @@ impl Downlink {
         self.sink.finish()
     }
 }
-
-/// Noise at -80 dBFS: silence that does not sound like a dead line.
-fn comfort_noise(random: &mut u64) -> f32 {
-    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-    ((*random >> 40) as f32 / (1 << 24) as f32 - 0.5) * 12f32.sqrt() * COMFORT_NOISE_RMS
-}
-
-/// RMS of the comfort noise. Chosen: under the noise of a quiet headset.
-const COMFORT_NOISE_RMS: f32 = 0.000_1;
 
 /// What is played at once: 5 ms. A packet is played so much later than it need be at most.
 const BLOCK_SAMPLES: usize = 240;

@@ -40,6 +40,7 @@ fn good() -> Record {
         refused: Some(0),
         lost: Some(0),
         frames_compared: Some(1_400_000),
+        frames_unmatched: Some(0),
         decoded_members: Some(6),
         gaps: Some(Gaps { missing_ms_max: 0.0, stall_ms_max: 4.0, listeners: 3 }),
         delay_drift_ms: Some(0.6),

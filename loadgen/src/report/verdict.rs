@@ -44,6 +44,8 @@ impl Record {
         if self.parameters.members_each >= self.parameters.talkers_each + 2 {
             let compared = count(self.frames_compared);
             checks.push(Check::new("frames compared", compared, Bound::AtLeast(1.0), ""));
+            let unmatched = share(self.frames_unmatched, self.frames_compared);
+            checks.push(Check::new("frames that nobody else had", unmatched, UNMATCHED, ""));
         }
         checks
     }
@@ -102,6 +104,12 @@ impl Record {
     }
 }
 
+/// Returns which part of all these are.
+fn share(these: Option<u64>, others: Option<u64>) -> Option<f64> {
+    let (these, others) = (these? as f64, others? as f64);
+    Some(these / (these + others).max(1.0))
+}
+
 fn count(count: Option<u64>) -> Option<f64> {
     count.map(|count| count as f64)
 }
@@ -112,6 +120,8 @@ const WORST_MEMBER: Bound = Bound::AtLeast(0.98);
 const LATE60: Bound = Bound::Below(0.005);
 const DRIFT: Bound = Bound::AtMost(20.0);
 const NONE: Bound = Bound::Exactly(0.0);
+/// Frames around losses, and of those who come and go.
+const UNMATCHED: Bound = Bound::Below(0.01);
 
 // Goals, for two cores of which the load generator takes its part.
 /// For 20 ms packets: a talker's packet waits half a tick on average, and the tick takes time.
@@ -156,7 +166,8 @@ mod tests {
         assert_eq!(failed(|r| r.late60_ratio = Some(0.005)), ["packets later than 60 ms"]);
         assert_eq!(failed(|r| r.delay_drift_ms = Some(21.0)), ["drift of the delay"]);
         assert_eq!(failed(|r| r.payload_mismatches = Some(1)), ["payload mismatches"]);
-        assert_eq!(failed(|r| r.frames_compared = Some(0)), ["frames compared"]);
+        let unmatched = failed(|r| r.frames_unmatched = Some(20_000));
+        assert_eq!(unmatched, ["frames that nobody else had"]);
         assert_eq!(failed(|r| r.lost = Some(1)), ["members lost"]);
         assert_eq!(failed(|r| r.joined = Some(999)), ["members admitted or refused"]);
     }

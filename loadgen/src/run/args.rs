@@ -37,9 +37,9 @@ pub struct RunArgs {
           value_parser = clap::value_parser!(u32).range(5..=86_400))]
     pub seconds: u32,
     /// Seconds between the last join and the measured part; listeners' packets grow after 10 s
-    #[arg(long, value_name = "S", default_value_t = 12,
-          value_parser = clap::value_parser!(u32).range(1..=3_600))]
-    pub warm_up: u32,
+    /// [default: 12, with --churn 120: by then a node's memory has its size]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub warm_up: Option<u32>,
     /// Folder for the report and the logs
     #[arg(long, value_name = "DIR", default_value = "sabha-load")]
     pub out: PathBuf,
@@ -140,6 +140,11 @@ impl RunArgs {
     /// Returns how many members there are in all.
     pub fn members_all(&self) -> u32 {
         self.conferences.saturating_mul(self.members)
+    }
+
+    /// Returns the seconds between the last join and the measured part.
+    pub fn warm_up(&self) -> u32 {
+        self.warm_up.unwrap_or(if self.churn > 0.0 { 120 } else { 12 })
     }
 
     /// Returns how many members of each conference talk.

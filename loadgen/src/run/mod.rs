@@ -297,7 +297,7 @@ async fn listen(
     watch: &mut Watch,
     display: &mut Display,
 ) -> Result<(Span, Steady, Usage, Option<f64>), RunError> {
-    let from = now() + i64::from(args.warm_up) * SECOND;
+    let from = now() + i64::from(args.warm_up()) * SECOND;
     let steady = Span { from, to: from + i64::from(args.seconds) * SECOND };
     workers.order(Order::Steady(steady)).await?;
     if args.churn > 0.0 {

@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_said_so() {
         let page = run_page(&hostile());
-        assert!(page.contains("not measured") && page.contains("1 of 9 checks failed"));
+        assert!(page.contains("not measured") && page.contains("1 of 10 checks failed"));
     }
 
     #[test]
