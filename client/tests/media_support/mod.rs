@@ -56,7 +56,12 @@ pub struct Member {
 
 impl Member {
     /// A member whose first frame is sent at `start`.
-    fn new(person: u8, start: Instant, ssrcs: (Ssrc, Ssrc), voice: impl Source + 'static) -> Self {
+    fn new(
+        person: u8,
+        (start, clock_ppm): (Instant, i32),
+        ssrcs: (Ssrc, Ssrc),
+        voice: impl Source + 'static,
+    ) -> Self {
         let heard = BufferSink::default();
         let settings = MemberSettings {
             node: NODE,
@@ -70,7 +75,7 @@ impl Member {
             encoder: EncoderSettings { bitrate: 32_000, complexity: 5 },
             playout_delay: Duration::from_millis(10),
             start,
-            clock_ppm: 0,
+            clock_ppm,
             log_timing: true,
             tap: None,
         };
@@ -110,6 +115,16 @@ impl Room {
 
     /// Adds a member who begins `phase_ms` from now; returns their index.
     pub fn join(&mut self, phase_ms: u64, voice: impl Source + 'static) -> usize {
+        self.join_with_clock(phase_ms, 0, voice)
+    }
+
+    /// Adds a member whose clock runs `clock_ppm` millionths fast.
+    pub fn join_with_clock(
+        &mut self,
+        phase_ms: u64,
+        clock_ppm: i32,
+        voice: impl Source + 'static,
+    ) -> usize {
         let person = self.members.len() as u8;
         let request = LegRequest {
             role: LegRole::Member,
@@ -119,7 +134,7 @@ impl Room {
         let grant = self.shard.add_leg(self.now, self.conference, &request).unwrap();
         let start = self.now + Duration::from_millis(phase_ms);
         let ssrcs = (grant.send_ssrc, grant.receive_ssrcs[0]);
-        self.members.push(Member::new(person, start, ssrcs, voice));
+        self.members.push(Member::new(person, (start, clock_ppm), ssrcs, voice));
         self.members.len() - 1
     }
 
@@ -191,7 +206,7 @@ const NODE_SSRC: Ssrc = Ssrc(0x8001_0000);
 impl Alone {
     pub fn new(voice: impl Source + 'static) -> Self {
         Self {
-            member: Member::new(1, START, (MEMBER_SSRC, NODE_SSRC), voice),
+            member: Member::new(1, (START, 0), (MEMBER_SSRC, NODE_SSRC), voice),
             now: START,
             sent: Vec::new(),
             compounds: 0,
