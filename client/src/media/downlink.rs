@@ -12,6 +12,7 @@ use sabha_media::reception::Reception;
 use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
+use super::heard::Heard;
 use super::log::PlayedFrame;
 use super::uplink::interval;
 use super::{MemberSettings, Sink, TimingLog};
@@ -49,6 +50,7 @@ pub(super) struct Downlink {
     playout: Playout<OpusDecoder>,
     reception: Reception,
     lengths: PacketLengths,
+    heard: Heard,
     next: Instant,
     interval: Duration,
     position: u64,
@@ -68,6 +70,7 @@ impl Downlink {
             playout: Playout::new(OpusDecoder::new(), jitter),
             reception: Reception::default(),
             lengths: PacketLengths::default(),
+            heard: Heard::default(),
             next: settings.start,
             interval: interval(settings.clock_ppm),
             position: 0,
@@ -131,6 +134,10 @@ impl Downlink {
         self.lengths
     }
 
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
     pub(super) fn playout(&self) -> JitterCounters {
         self.playout.buffer().counters()
     }
@@ -143,6 +150,7 @@ impl Downlink {
         let mut frame = [0.0; FRAME_SAMPLES];
         let mut skips = SKIPS_MAX;
         let played = self.playout.fill(at, &mut skips, &mut frame);
+        self.heard.count(at, &played);
         for sample in &mut frame[played.samples..] {
             *sample = comfort_noise(&mut self.random);
         }
