@@ -8,8 +8,9 @@ Each namespace gets a TUN device with its address and the other's as peer. NETWO
 normal distribution that is cut at 0), loss (%), duplicates (%), mean run of losses (packets).
 
 On standard input it takes, a line each: other numbers, `spike MS` (what comes within that time
-leaves at its end, all at once), or `stop` (nothing passes). It prints `up` once the link is there,
-and what passed when it ends, by SIGTERM or Ctrl-C. The devices end with it. Needs root.
+leaves at its end, all at once), or `stop` (nothing passes). It prints `up` and the devices once the
+link is there, and what passed when it ends, by SIGTERM or Ctrl-C. The devices end with it. Needs
+root.
 """
 
 import fcntl
@@ -38,7 +39,10 @@ class Conditions:
     """The five numbers."""
 
     def __init__(self, text):
-        numbers = [float(word) for word in text.split()]
+        try:
+            numbers = [float(word) for word in text.split()]
+        except ValueError:
+            numbers = []
         if not 1 <= len(numbers) <= 5 or any(not 0 <= number <= 1e5 for number in numbers):
             raise ValueError(f"{text!r} is no network; write DELAY JITTER LOSS DUPLICATES BURST")
         delay, jitter, loss, duplicates, burst = numbers + [0.0] * (5 - len(numbers))
@@ -172,7 +176,7 @@ def main():
     one = open_device(name + "a", here, here_address, there_address)
     other = open_device(name + "b", there, there_address, here_address)
     directions = [Direction(one, other), Direction(other, one)]
-    print("up", flush=True)
+    print(f"up {name}a {name}b", flush=True)
     try:
         forward(conditions, directions)
     finally:

@@ -72,16 +72,17 @@ await() {
     return 1
 }
 
-in_node() { ip netns exec "$node_ns" "$sabha" "$@"; }
+# Commands, not functions: the process that `&` starts is then the program itself.
+in_node=(ip netns exec "$node_ns" "$sabha")
 
 # enrol NAME [FLAG]: an identity in the folder NAME, with the password from the CA's outbox.
 enrol() {
     local ask=(enroll --dir "$work/$1" --ca "$ca" --fingerprint "$fingerprint"
         --user "$1@example.org" ${2:+"$2"})
-    in_node "${ask[@]}" </dev/null >/dev/null 2>>"$out/enroll.log" || true
+    "${in_node[@]}" "${ask[@]}" </dev/null >/dev/null 2>>"$out/enroll.log" || true
     local mail
     mail=$(grep -l "^To: $1@example.org" "$work"/ca/outbox/*.txt)
-    in_node "${ask[@]}" --otp "$(sed -n 's/^OTP: //p' "$mail")" \
+    "${in_node[@]}" "${ask[@]}" --otp "$(sed -n 's/^OTP: //p' "$mail")" \
         </dev/null >/dev/null 2>>"$out/enroll.log"
 }
 
@@ -91,7 +92,7 @@ link() {
     scripts/impaired-network.py "$node_ns" "10.213.$2.1" "$1" "10.213.$2.2" "$3" \
         <>"$work/orders$2" >"$out/network-$2.log" 2>&1 &
     started+=($!)
-    await "$out/network-$2.log" u >/dev/null
+    await "$out/network-$2.log" "up " >/dev/null
     ip -n "$1" route add "$node_ip" via "10.213.$2.1"
 }
 
@@ -102,7 +103,7 @@ for namespace in "$node_ns" "$talker_ns" "$listener_ns"; do
 done
 ip -n "$node_ns" address add "$node_ip/32" dev lo
 
-in_node ca --dir "$work/ca" --listen "$node_ip:4700" >"$out/ca.log" 2>&1 &
+"${in_node[@]}" ca --dir "$work/ca" --listen "$node_ip:4700" >"$out/ca.log" 2>&1 &
 started+=($!)
 ca=$(await "$out/ca.log" "listening ")
 fingerprint=$(await "$out/ca.log" "fingerprint ")
@@ -110,11 +111,11 @@ fingerprint=$(await "$out/ca.log" "fingerprint ")
 enrol node --mixer
 for name in host talker listener; do enrol "$name"; done
 
-SABHA_NODE_MARK_MARGIN_SECS=0 in_node node --dir "$work/node" --listen "$node_ip:4600" \
+SABHA_NODE_MARK_MARGIN_SECS=0 "${in_node[@]}" node --dir "$work/node" --listen "$node_ip:4600" \
     --media "$node_ip:4601" --shards 1 >"$out/node.log" 2>&1 &
 started+=($!)
 node=$(await "$out/node.log" "node ")
-in_node host --dir "$work/host" --node "$node" --listen "$node_ip:0" \
+"${in_node[@]}" host --dir "$work/host" --node "$node" --listen "$node_ip:0" \
     --user talker@example.org --user listener@example.org \
     </dev/null >"$out/host.log" 2>&1 &
 started+=($!)
@@ -139,8 +140,10 @@ ip netns exec "$talker_ns" "$sabha" join "$conference" --dir "$work/talker" --lo
     --in "$speech" --out "$work/talker.wav" --for "$seconds" >"$out/talker.log" 2>&1 &
 talker=$!
 started+=("$talker")
+mkfifo "$work/never"
 for spike in ${spikes[@]+"${spikes[@]}"}; do
-    (sleep "${spike% *}" && echo "spike ${spike#* }" >"$work/orders2") &
+    # Not `sleep`, which would outlive a subshell that is ended.
+    (read -rt "${spike% *}" _ <>"$work/never" || echo "spike ${spike#* }" >"$work/orders2") &
     started+=($!)
 done
 wait "$talker" || stop "the talker failed; see $out/talker.log"

@@ -21,6 +21,8 @@ PAUSE_DB = 40
 PAUSE_STEPS = 30
 # Shorter sounds are no sentences, in steps.
 SENTENCE_STEPS = 50
+# Silence that is scored on both sides of a sentence, in steps.
+AROUND_STEPS = 15
 # An envelope that is less alike is something else.
 ALIKE_MIN = 0.6
 # Where a demo's line may be heard around its time in the report, in seconds.
@@ -49,7 +51,9 @@ def sentences(sound):
     active = np.flatnonzero(level > level.max() - PAUSE_DB)
     parts = np.split(active, np.flatnonzero(np.diff(active) > PAUSE_STEPS) + 1)
     long = [part for part in parts if len(part) and part[-1] - part[0] >= SENTENCE_STEPS]
-    return [(max(0, part[0] - 5) * STEP, (part[-1] + 5) * STEP) for part in long]
+    return [
+        (max(0, part[0] - AROUND_STEPS) * STEP, (part[-1] + AROUND_STEPS) * STEP) for part in long
+    ]
 
 
 def likeness(sentence, sound):

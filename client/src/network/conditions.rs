@@ -28,7 +28,9 @@ pub struct NetworkConditions {
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum NetworkError {
     /// Not a number.
-    #[error("{what} {text:?} is no number; write \"DELAY JITTER LOSS DUPLICATES BURST\", such as \"50 10 5 0 1\"")]
+    #[error(
+        "{what} {text:?} is no number; write \"DELAY JITTER LOSS DUPLICATES BURST\", such as \"50 10 5 0 1\""
+    )]
     NoNumber {
         /// Which of them.
         what: &'static str,
@@ -56,7 +58,9 @@ pub enum NetworkError {
         count: usize,
     },
     /// So much cannot be lost in runs that short.
-    #[error("{loss} % cannot be lost in runs of {burst}; make the burst at least {burst_min}, or 0")]
+    #[error(
+        "{loss} % cannot be lost in runs of {burst}; make the burst at least {burst_min}, or 0"
+    )]
     ShortBurst {
         /// The loss in percent.
         loss: f64,
@@ -66,7 +70,9 @@ pub enum NetworkError {
         burst_min: f64,
     },
     /// A change without a time.
-    #[error("the change {0:?} has no time; write \"spike MS at SECOND\" or \"DELAY JITTER LOSS DUPLICATES BURST at SECOND\"")]
+    #[error(
+        "the change {0:?} has no time; write \"spike MS at SECOND\" or \"DELAY JITTER LOSS DUPLICATES BURST at SECOND\""
+    )]
     NoTime(String),
     /// Too many changes.
     #[error("there are {count} changes, at most {max} are taken; leave some out")]

@@ -56,7 +56,8 @@ impl<E: Endpoint> ImpairedEndpoint<E> {
 
     /// Returns what became of what was sent and of what was received; nothing without a network.
     pub fn counters(&self) -> (LinkCounters, LinkCounters) {
-        let counters = |network: &Network| (network.sending.counters(), network.receiving.counters());
+        let counters =
+            |network: &Network| (network.sending.counters(), network.receiving.counters());
         self.network.as_deref().map_or_else(Default::default, counters)
     }
 }

@@ -131,12 +131,7 @@ impl Room {
     }
 
     /// Like `join`, behind a network.
-    pub fn join_through(
-        &mut self,
-        plan: &str,
-        seed: u64,
-        voice: impl Source + 'static,
-    ) -> usize {
+    pub fn join_through(&mut self, plan: &str, seed: u64, voice: impl Source + 'static) -> usize {
         let index = self.join(seed % 20, voice);
         let member = self.members.remove(index);
         self.members.push(member.behind(plan.parse().unwrap(), self.now, seed));

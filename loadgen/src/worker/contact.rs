@@ -14,7 +14,6 @@ use sabha_media::rtp::RtpTimestamp;
 use sabha_media::shard::{KeepAlive, MediaEpoch, REPORT_INTERVAL, UplinkOrder, keep_alive, ntp};
 use sabha_media::time::Instant;
 
-
 /// One member's side of RTCP.
 pub struct Contact {
     own: Ssrc,

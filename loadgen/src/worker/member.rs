@@ -112,7 +112,7 @@ impl LoadMember {
         hall: Hall,
         steady: SteadyPart,
     ) -> Result<Self, StreamsError> {
-        let contact_random = Random::new(part.random.next(), 1);
+        let contact_random = Random::new(part.random.bits(), 1);
         Ok(Self {
             sender: SrtpSender::new(&leg.send_key, &[leg.send_ssrc])?,
             receiver: SrtpReceiver::new(&leg.receive_key, &[leg.receive_ssrc])?,

@@ -14,7 +14,6 @@ use sabha_media::codec::{Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PAYLOAD
 use sabha_media::extension::LevelDbov;
 use serde::{Deserialize, Serialize};
 
-
 /// How talkers talk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]

@@ -20,8 +20,8 @@ impl CodecQuality {
     ///
     /// No recommendation has values for Opus. Fitted to medians of PESQ-WB, libopus 1.6.1, 20 ms
     /// (measured / this): clean 4.37 / 4.37; independent losses of 10 %, concealed 2.24 / 2.23,
-    /// with one copy 3.82 / 3.92, with two 4.34 / 4.34; runs of 3 at 10 %, concealed 1.99 / 2.04,
-    /// with one copy 2.47 / 2.37, with two 2.83 / 2.72. Runs harm hardly more than as many single
+    /// with one copy 3.82 / 3.91, with two 4.34 / 4.33; runs of 3 at 10 %, concealed 1.99 / 2.05,
+    /// with one copy 2.47 / 2.37, with two 2.83 / 2.74. Runs harm hardly more than as many single
     /// losses, so their weight is far below the recommendation's 1.
     pub const OPUS: Self = Self { impairment: 11.2, loss_robustness: 3.55, burst_weight: 0.1 };
 

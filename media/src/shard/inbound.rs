@@ -112,7 +112,8 @@ impl<E: Engine> Shard<E> {
             self.counters.receptions.count(&reception);
             let outbound = &mut self.counters.ratings.outbound;
             let loss = PacketLoss::reported(reception.fraction_lost);
-            let (expected, jitter) = (reception.expected.into(), samples_duration(reception.jitter));
+            let (expected, jitter) =
+                (reception.expected.into(), samples_duration(reception.jitter));
             outbound.rate(CodecQuality::OPUS_MIXED, expected, loss, jitter, reception.round_trip);
             let loss = f32::from(reception.fraction_lost) / FRACTION_ONE;
             self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss });

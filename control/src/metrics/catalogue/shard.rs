@@ -90,8 +90,9 @@ const MOS: Name = name(
     "Mean opinion scores of legs, 1 to 4.5, estimated from each report (ITU-T G.107.1).",
 );
 
-const RATINGS: [((&str, &str), fn(&LegRatings) -> &MosCounts); 2] =
-    [(IN, |ratings| &ratings.inbound), (OUT, |ratings| &ratings.outbound)];
+type Rated = ((&'static str, &'static str), fn(&LegRatings) -> &MosCounts);
+
+const RATINGS: [Rated; 2] = [(IN, |ratings| &ratings.inbound), (OUT, |ratings| &ratings.outbound)];
 
 const GAUGES: [Whole<ShardReport>; 3] = [
     (name("sabha_legs", "Members' legs, both ways of media."), |report| report.legs as u64),
