@@ -6,4 +6,6 @@
 pub mod host;
 pub mod media;
 pub mod member;
+pub mod network;
+pub mod random;
 pub mod sound;

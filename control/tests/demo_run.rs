@@ -9,7 +9,7 @@ use serde_json::Value;
 #[test]
 fn demo_of_three_leaves_a_report_that_others_can_read_and_its_exit_status_says_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let output = demo(dir.path());
+    let output = demo(dir.path(), &[]);
     let told = format!(
         "{}\n{}",
         String::from_utf8_lossy(&output.stdout),
@@ -34,10 +34,42 @@ fn demo_of_three_leaves_a_report_that_others_can_read_and_its_exit_status_says_t
     assert!(told.contains(&format!("report {}", out.join("report.html").display())), "{told}");
 }
 
-fn demo(dir: &Path) -> Output {
+#[test]
+fn bad_network_harms_its_two_members_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = demo(dir.path(), &["--network", "5 1 20 2 1; spike 100 at 3"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    let text = std::fs::read_to_string(dir.path().join("out/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let members = report["members"].as_array().unwrap();
+    let impaired: Vec<_> = members.iter().map(|member| member["impaired"] == true).collect();
+    assert_eq!(impaired, [true, false, true], "the first who talks, and the first who does not");
+    assert!(members[2].get("reference_wav").is_none());
+    for member in [&members[0], &members[2]] {
+        assert!(member["lost"].as_u64() > Some(20), "{member}");
+        assert!(member["mos"].as_f64() < members[1]["mos"].as_f64(), "{member}\n{told}");
+    }
+    assert_eq!(members[1]["lost"], 0, "{told}");
+    for check in report["checks"].as_array().unwrap() {
+        let is_timing = check["name"].as_str().unwrap().contains("delay");
+        assert!(is_timing || check["ok"] == true, "{check}\n{told}");
+    }
+}
+
+#[test]
+fn network_that_cannot_be_is_refused_with_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = demo(dir.path(), &["--network", "0 0 120"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("loss of 120 is out of bounds; it may be 0 to 100 %"), "{told}");
+}
+
+fn demo(dir: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sabha"))
         .args(["demo", "--members", "3", "--out"])
         .arg(dir.join("out"))
+        .args(more)
         .env_clear()
         .current_dir(dir)
         .output()
@@ -88,7 +120,10 @@ fn has_the_published_fields(report: &Value) {
         for count in ["packets_in", "packets_due", "lost", "concealed"] {
             assert!(member[count].is_u64(), "{count}: {member}");
         }
-        assert!(member["jitter_ms"].is_number(), "{member}");
+        for number in ["jitter_ms", "buffer_ms_p50", "buffer_ms_p99"] {
+            assert!(member[number].is_number(), "{number}: {member}");
+        }
+        assert!(member["mos"].as_f64().is_some_and(|mos| (1.0..=4.5).contains(&mos)), "{member}");
         assert!(member.get("reference_wav").is_none_or(Value::is_string), "{member}");
     }
 }

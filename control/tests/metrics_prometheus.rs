@@ -123,6 +123,8 @@ async fn prometheus_scrapes_a_node_and_finds_its_members_packets_and_lateness() 
     // Their receiver reports come every five seconds.
     let jitter = "sabha_member_jitter_seconds_sum / sabha_member_jitter_seconds_count";
     prometheus.query(jitter, f64::is_finite).await;
+    let score = "sabha_leg_mos_sum{direction='in'} / sabha_leg_mos_count";
+    prometheus.query(score, |mos| mos > 1.0 && mos <= 4.5).await;
     for (session, leg) in scene.members {
         leg.leave(&session).await;
     }

@@ -1,7 +1,6 @@
 //! `sabha-loadgen`: thousands of members against a node, and what they heard.
 
 mod floor;
-mod random;
 mod report;
 mod run;
 mod worker;

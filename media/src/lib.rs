@@ -14,6 +14,7 @@ pub mod jitter_buffer;
 pub mod leg;
 pub mod outbox;
 pub mod playout;
+pub mod quality;
 pub mod reception;
 pub mod rtcp;
 pub mod rtp;

@@ -21,6 +21,8 @@ pub struct Reception {
 /// What a report says of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceptionReport {
+    /// Packets expected since the last report.
+    pub expected: u64,
     /// Lost since the last report, in 256ths of what was expected.
     pub fraction_lost: u8,
     /// Lost since the start; negative if duplicates outnumber losses.
@@ -79,6 +81,7 @@ impl Reception {
         let lost = expected.saturating_sub(received);
         let fraction = (lost * 256).checked_div(expected).unwrap_or(0).min(255);
         Some(ReceptionReport {
+            expected,
             fraction_lost: fraction as u8,
             cumulative_lost: self.lost(),
             newest_index: self.newest_index,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sabha_media::engine::LegKey;
-use sabha_media::rtcp::ReportBlock;
+use sabha_media::rtcp::{ExtendedSequence, ReportBlock};
 use sabha_media::shard::{ShardCounters, UplinkOrder};
 
 #[allow(dead_code)]
@@ -41,6 +41,25 @@ fn engine_and_counters_learn_what_members_receive() {
     assert_eq!(receptions[..], [(LegKey(0), 0.25), (LegKey(0), 0.0), (LegKey(1), 0.5)]);
     let sums = rig.shard.counters().receptions;
     assert_eq!((sums.reports, sums.fraction_lost, sums.jitter), (3, 192, 123));
+}
+
+#[test]
+fn leg_is_rated_by_reports_of_intervals_with_speech() {
+    let mut rig = Rig::new();
+    let key = rig.conference();
+    let mut member = rig.join(key, 1);
+    rig.hear(&mut member);
+    for (highest, fraction_lost) in [(1_000, 255), (1_250, 0), (1_260, 255), (1_510, 26)] {
+        let (own, ssrc) = (member.ssrc(), member.grant.receive_ssrcs[0]);
+        let highest_sequence = ExtendedSequence(highest);
+        let block = ReportBlock { ssrc, fraction_lost, highest_sequence, ..Default::default() };
+        let datagram = member.rtcp(|writer| writer.receiver_report(own, &[block]).unwrap());
+        rig.send(member.address, &datagram);
+    }
+    let ratings = rig.shard.counters().ratings;
+    assert_eq!(ratings.outbound.total(), 2, "not the first, nor that of ten packets");
+    assert_eq!((ratings.outbound.counts[2], ratings.outbound.counts[8]), (1, 1), "{ratings:?}");
+    assert_eq!(ratings.inbound.total(), 0, "the member sent next to nothing");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use sabha_media::reception::Reception;
 use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
+use super::heard::Heard;
 use super::log::PlayedFrame;
 use super::uplink::interval;
 use super::{MemberSettings, Sink, TimingLog};
@@ -50,6 +51,7 @@ pub(super) struct Downlink {
     playout: Playout<OpusDecoder>,
     reception: Reception,
     lengths: PacketLengths,
+    heard: Heard,
     next: Instant,
     interval: Duration,
     position: u64,
@@ -70,6 +72,7 @@ impl Downlink {
             playout: Playout::new(OpusDecoder::new(), jitter),
             reception: Reception::default(),
             lengths: PacketLengths::default(),
+            heard: Heard::default(),
             next: settings.start,
             interval: interval(settings.clock_ppm, BLOCK_SAMPLES),
             position: 0,
@@ -108,6 +111,7 @@ impl Downlink {
         while self.next <= now {
             let mut block = [0.0; BLOCK_SAMPLES];
             let played = self.playout.fill(self.next, &mut { SKIPS_MAX }, &mut block);
+            self.heard.count(self.next, &played, BLOCK_SAMPLES);
             if played.samples < BLOCK_SAMPLES {
                 self.comfort_noise.fill(&mut block[played.samples..]);
             } else if played.received_at.is_some() {
@@ -137,6 +141,10 @@ impl Downlink {
 
     pub(super) fn lengths(&self) -> PacketLengths {
         self.lengths
+    }
+
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     pub(super) fn playout(&self) -> JitterCounters {

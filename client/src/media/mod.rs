@@ -3,10 +3,13 @@
 //! Pure like the node's engines: the driver of `sabha-transport` tells it the time and carries its
 //! datagrams. One UDP socket, one leg, one key in each direction.
 
+mod buffer_delays;
 mod downlink;
 mod gate;
+mod heard;
 mod log;
 mod preroll;
+mod quality;
 mod reports;
 mod sound_io;
 mod uplink;
@@ -16,15 +19,18 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+pub use buffer_delays::{BUFFER_DELAY_MAX, BufferDelays};
 pub use downlink::PacketLengths;
 pub use gate::{
     GATE_CLOSE, GATE_HANGOVER, GATE_OPEN, Gate, GateDecision, LOUD_PROBE_INTERVAL, PREROLL_PACKETS,
     PROBE_INTERVAL,
 };
+pub use heard::Heard;
 pub use log::{PlayedFrame, SentPacket, TimingLog};
+pub use quality::LegQuality;
 pub use sound_io::{BufferSink, Schedule, Sink, Source, Utterance, WavSink};
 
-use sabha_media::codec::EncoderSettings;
+use sabha_media::codec::{EncoderSettings, samples_duration};
 use sabha_media::drop_reason::{DropCounters, DropReason};
 use sabha_media::jitter_buffer::JitterCounters;
 use sabha_media::leg::Ssrc;
@@ -106,6 +112,8 @@ pub struct MemberReport {
     pub playout: JitterCounters,
     /// Frames whose packet could not be played in time.
     pub concealed: u64,
+    /// What became of the frames that were due, and how long their packets waited.
+    pub heard: Heard,
     /// Round trip of the media path, once known.
     pub round_trip: Option<Duration>,
     /// Whether the node was heard at all.
@@ -166,9 +174,10 @@ impl MemberMedia {
             packets_in: self.downlink.reception().received(),
             lengths_in: self.downlink.lengths(),
             lost: self.downlink.reception().lost(),
-            jitter: samples(self.downlink.reception().jitter()),
+            jitter: samples_duration(self.downlink.reception().jitter()),
             playout,
             concealed: playout.concealed,
+            heard: self.downlink.heard().clone(),
             round_trip: self.reports.round_trip(),
             connected: self.reports.is_connected(),
             finished: self.uplink.is_finished(),
@@ -285,9 +294,4 @@ impl Endpoint for MemberMedia {
             log.handle_sent(now);
         }
     }
-}
-
-/// Returns how long `count` samples last.
-fn samples(count: u32) -> Duration {
-    Duration::from_nanos(u64::from(count) * 1_000_000_000 / 48_000)
 }

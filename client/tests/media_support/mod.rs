@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sabha_client::media::{BufferSink, MemberMedia, MemberReport, MemberSettings, Source};
+use sabha_client::network::{ImpairedEndpoint, NetworkPlan};
 use sabha_media::codec::EncoderSettings;
 use sabha_media::codec::opus::Opus;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
@@ -49,7 +50,7 @@ impl Transmit for Wire {
 
 /// A member and what it heard.
 pub struct Member {
-    pub media: MemberMedia,
+    pub media: ImpairedEndpoint<MemberMedia>,
     pub address: SocketAddr,
     heard: BufferSink,
 }
@@ -82,7 +83,13 @@ impl Member {
         let sink = Box::new(heard.clone());
         let media = MemberMedia::new(&settings, Box::new(voice), sink).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + u16::from(person)));
-        Self { media, address, heard }
+        Self { media: ImpairedEndpoint::clean(media), address, heard }
+    }
+
+    /// Puts the member behind a network.
+    fn behind(self, plan: NetworkPlan, begin: Instant, seed: u64) -> Self {
+        let media = ImpairedEndpoint::new(self.media.into_inner(), plan, begin, seed);
+        Self { media, ..self }
     }
 
     pub fn heard(&self) -> Vec<f32> {
@@ -90,7 +97,7 @@ impl Member {
     }
 
     pub fn report(&self) -> MemberReport {
-        self.media.report()
+        self.media.inner().report()
     }
 }
 
@@ -138,6 +145,14 @@ impl Room {
         self.members.len() - 1
     }
 
+    /// Like `join`, behind a network.
+    pub fn join_through(&mut self, plan: &str, seed: u64, voice: impl Source + 'static) -> usize {
+        let index = self.join(seed % 20, voice);
+        let member = self.members.remove(index);
+        self.members.push(member.behind(plan.parse().unwrap(), self.now, seed));
+        index
+    }
+
     /// Lets time pass.
     pub fn run(&mut self, time: Duration) {
         let (end, mut wire) = (self.now + time, Wire::default());
@@ -168,10 +183,21 @@ impl Room {
     }
 
     fn deliver(&mut self, wire: &mut Wire) {
-        for (to, mut bytes) in wire.0.drain(..) {
-            let member = self.members.iter_mut().find(|member| member.address == to).unwrap();
-            let datagram = Datagram { from: NODE, received_at: self.now, bytes: &mut bytes };
-            member.media.handle_datagram(self.now, datagram, &mut Wire::default());
+        while !wire.0.is_empty() {
+            let mut back = Wire::default();
+            for (to, mut bytes) in wire.0.drain(..) {
+                let member = self.members.iter_mut().find(|member| member.address == to).unwrap();
+                let datagram = Datagram { from: NODE, received_at: self.now, bytes: &mut bytes };
+                let before = back.0.len();
+                member.media.handle_datagram(self.now, datagram, &mut back);
+                for (to, _) in &mut back.0[before..] {
+                    *to = member.address;
+                }
+            }
+            for (from, mut bytes) in back.0 {
+                let datagram = Datagram { from, received_at: self.now, bytes: &mut bytes };
+                self.shard.handle_datagram(self.now, datagram, wire);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `sabha join`: a member that says one WAV file and records what it hears.
 
+mod quality;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -67,6 +69,7 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
         () = shutdown.requested() => Ok("you ended it".to_owned()),
         () = wait(lasts, &progress) => Ok("all is said".to_owned()),
         ended = follow(&session) => ended,
+        never = quality::follow(&driver, key) => never,
     };
     driver.send(key, MemberCommand::Leave).map_err(|error| error.reason)?;
     let left = session.leave(answer.leg).await;
@@ -164,9 +167,11 @@ fn print_report(report: &MemberReport, why: &str, output: &Path) -> Result<(), F
     let round_trip = report
         .round_trip
         .map_or("unknown".to_owned(), |trip| format!("{:.1} ms", trip.as_secs_f64() * 1_000.0));
+    let quality =
+        report.quality().map_or("nothing was heard".to_owned(), |one| quality::line(&one));
     output::print(&format!(
         "left: {why}\nsent {} packets, received {}, lost {}, concealed {}\njitter {:.1} ms, round \
-         trip {round_trip}\nrecorded {}\n",
+         trip {round_trip}\n{quality}\nrecorded {}\n",
         report.packets_out,
         report.packets_in,
         report.lost,

@@ -10,6 +10,7 @@ use sabha_client::media::{
     BufferSink, MemberCommand, MemberMedia, MemberReport, MemberSettings, TimingLog,
 };
 use sabha_client::member::{Device, NodeSession};
+use sabha_client::network::{ImpairedEndpoint, NetworkPlan};
 use sabha_core::message::{ConferenceSettings, Mode};
 use sabha_core::signalling::{ClientCredentials, SignallingEndpoint};
 use sabha_media::leg::{LegId, LegRole};
@@ -30,7 +31,7 @@ use crate::config::Config;
 pub struct Cast {
     host: Host,
     members: Vec<Member>,
-    driver: DriverHandle<MemberMedia>,
+    driver: DriverHandle<ImpairedEndpoint<MemberMedia>>,
     clock: Clock,
     begin: Instant,
     duration: Duration,
@@ -44,6 +45,7 @@ struct Member {
     sink: BufferSink,
     said: Option<Vec<f32>>,
     start: Instant,
+    impaired: bool,
 }
 
 /// What is left of a member when all is over.
@@ -60,6 +62,8 @@ pub struct Recording {
     pub report: MemberReport,
     /// When each packet went and came.
     pub timing: TimingLog,
+    /// Whether this member was behind a bad network.
+    pub impaired: bool,
     /// Repeated uses of a key, over all members.
     pub key_repeats: usize,
 }
@@ -74,7 +78,8 @@ pub struct NodeCpu {
 }
 
 impl Cast {
-    /// One opens the conference; all register with them and join at the node.
+    /// One opens the conference; all register with them and join at the node. `network` is between
+    /// the node and the first talker, and between the node and the first silent listener.
     ///
     /// # Errors
     /// `Failure` if anybody is refused.
@@ -82,6 +87,7 @@ impl Cast {
         config: &Config,
         stage: &Stage,
         script: &Script,
+        network: Option<&NetworkPlan>,
     ) -> Result<Self, Failure> {
         let host = open_conference(stage).await?;
         let clock = Clock::process();
@@ -115,8 +121,14 @@ impl Cast {
                 ..member_settings(leg, &config.client, start)
             };
             let media = MemberMedia::new(&settings, Box::new(voice), Box::new(sink.clone()))?;
+            let network = network.filter(|_| index == 0 || index == script.talkers);
+            let media = match network.cloned() {
+                Some(plan) => ImpairedEndpoint::new(media, plan, begin, index as u64),
+                None => ImpairedEndpoint::clean(media),
+            };
             let key = driver.add(socket, media).map_err(|error| error.reason)?;
-            members.push(Member { session, leg: leg_id, key, sink, said, start });
+            let impaired = network.is_some();
+            members.push(Member { session, leg: leg_id, key, sink, said, start, impaired });
         }
         let duration = samples(script.end) + AFTERGLOW;
         Ok(Self { host, members, driver, clock, begin, duration, key_uses })
@@ -162,6 +174,7 @@ impl Cast {
         let recordings = members.into_iter().enumerate().map(|(index, member)| {
             let engine = engines.iter().find(|(key, _)| *key == member.key);
             let (report, timing) = engine.map_or_else(Default::default, |(_, engine)| {
+                let engine = engine.inner();
                 (engine.report(), engine.timing().cloned().unwrap_or_default())
             });
             Recording {
@@ -171,6 +184,7 @@ impl Cast {
                 said: member.said,
                 report,
                 timing,
+                impaired: member.impaired,
                 key_repeats,
             }
         });

@@ -53,7 +53,7 @@ pub fn added_delays(
     let mut marks = Marks::default();
     for spoken in &script.marks {
         let speaker = &recordings[spoken.talker];
-        if speaker.user == listener.user {
+        if speaker.user == listener.user || speaker.impaired {
             continue;
         }
         let expected = expected_at(spoken.at, speaker, listener);

@@ -14,6 +14,7 @@ mod stage;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sabha_client::network::NetworkPlan;
 use sabha_client::sound::built_in::built_in_clips;
 use sabha_client::sound::recorder::write_wav;
 use sabha_client::sound::{Clip, read_speech_dir};
@@ -41,7 +42,7 @@ pub async fn run(config: &Config, args: DemoArgs) -> Result<(), Failure> {
         return Err(Failure::new("there is no speech to say; name a folder with --speech"));
     }
     let out = Out::create(&args.out)?;
-    let performance = perform(config, &clips, members, &out).await?;
+    let performance = perform(config, &clips, members, args.network.as_ref(), &out).await?;
     let progress = Progress::spinner("listening to what was recorded");
     let findings = tokio::task::spawn_blocking(move || Findings::of(performance)).await?;
     drop(progress);
@@ -60,13 +61,14 @@ async fn perform(
     config: &Config,
     clips: &[Clip],
     members: usize,
+    network: Option<&NetworkPlan>,
     out: &Out,
 ) -> Result<Performance, Failure> {
     let script = Script::new(clips, members);
     let progress = Progress::bar("enrolling", members as u64 + 1);
     let stage = Stage::build(&out.state, members, &progress).await?;
     drop(progress);
-    let cast = Cast::assemble(config, &stage, &script).await?;
+    let cast = Cast::assemble(config, &stage, &script, network).await?;
     let seconds = cast.duration().as_secs();
     let progress = Progress::bar("talking and listening", seconds);
     let node_cpu = cast.play(&stage, &progress).await;

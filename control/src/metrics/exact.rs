@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::LabelSet;
 use metrics_exporter_prometheus::formatting::{
     write_help_line, write_metric_line, write_type_line,
 };
+use sabha_media::quality::{MOS_BOUNDS, MosCounts};
 
 use super::reading::Reading;
 use super::registry::{Labels, Read};
@@ -45,6 +46,18 @@ impl Exact {
         // The last one has no bound: it is what +Inf has more than those before.
         buckets.pop();
         Self::Histogram { buckets, sum: sum_seconds, count }
+    }
+
+    /// Makes a histogram of scores.
+    pub(super) fn of_scores(scores: &MosCounts) -> Self {
+        let mut count = 0;
+        let cumulative = MOS_BOUNDS.iter().zip(scores.counts).map(|(bound, scores)| {
+            count += scores;
+            (f64::from(*bound), count)
+        });
+        let buckets = cumulative.collect();
+        let sum = scores.sum_thousandths as f64 / 1_000.0;
+        Self::Histogram { buckets, sum, count: scores.total() }
     }
 }
 

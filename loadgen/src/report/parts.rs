@@ -87,6 +87,9 @@ pub struct Gaps {
     pub missing_ms_max: f64,
     /// Speech heard later than usual, of the listener for whom it was most, in ms.
     pub stall_ms_max: f64,
+    /// Mean opinion score of the listener for whom it is lowest, 1 to 4.5 (ITU-T G.107.1).
+    #[serde(default)]
+    pub mos_min: Option<f64>,
     /// Listeners measured.
     pub listeners: u32,
 }

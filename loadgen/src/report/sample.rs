@@ -42,7 +42,12 @@ fn good() -> Record {
         frames_compared: Some(1_400_000),
         frames_unmatched: Some(0),
         decoded_members: Some(6),
-        gaps: Some(Gaps { missing_ms_max: 0.0, stall_ms_max: 4.0, listeners: 3 }),
+        gaps: Some(Gaps {
+            missing_ms_max: 0.0,
+            stall_ms_max: 4.0,
+            mos_min: Some(4.3),
+            listeners: 3,
+        }),
         delay_drift_ms: Some(0.6),
         node_cpu_cores: Some(0.17),
         floor_before: Some(floor(2.8)),

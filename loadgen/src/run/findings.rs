@@ -247,6 +247,7 @@ fn gaps(heard: impl Iterator<Item = Heard>) -> Option<Gaps> {
         Some(Gaps {
             missing_ms_max: gaps.missing_ms_max.max(heard.missing_ms),
             stall_ms_max: gaps.stall_ms_max.max(heard.stall_ms),
+            mos_min: Some(gaps.mos_min.unwrap_or(heard.mos).min(heard.mos)),
             listeners: gaps.listeners + 1,
         })
     })

@@ -66,6 +66,9 @@ fn figures(record: &Record) -> Vec<(&'static str, String)> {
         }),
         ("gap, missing / stall, ms", gaps),
         ("gap while others joined, ms", early),
+        ("lowest mean opinion score", {
+            number(record.gaps.as_ref().and_then(|gaps| gaps.mos_min))
+        }),
         ("own voice, dB", number(record.own_share_db)),
         ("driver", record.driver.clone().unwrap_or_else(|| "-".to_owned())),
     ]

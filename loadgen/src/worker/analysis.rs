@@ -116,6 +116,7 @@ fn heard(part: &Part) -> Heard {
         frames: part.frames,
         missing_ms: part.missing().as_secs_f64() * 1_000.0,
         stall_ms: part.stall().as_secs_f64() * 1_000.0,
+        mos: part.mos().value().into(),
     }
 }
 

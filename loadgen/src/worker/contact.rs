@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sabha_client::random::Random;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::leg::Ssrc;
 use sabha_media::reception::Reception;
@@ -12,8 +13,6 @@ use sabha_media::rtcp::{
 use sabha_media::rtp::RtpTimestamp;
 use sabha_media::shard::{KeepAlive, MediaEpoch, REPORT_INTERVAL, UplinkOrder, keep_alive, ntp};
 use sabha_media::time::Instant;
-
-use crate::random::Random;
 
 /// One member's side of RTCP.
 pub struct Contact {

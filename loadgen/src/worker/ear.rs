@@ -12,6 +12,7 @@ use sabha_media::codec::{FRAME_SAMPLES, Frame};
 use sabha_media::extension::LevelDbov;
 use sabha_media::jitter_buffer::{BufferedPacket, JitterSettings};
 use sabha_media::playout::Playout;
+use sabha_media::quality::{CodecQuality, Mos, PacketLoss, Rating};
 use sabha_media::rtp::RtpTimestamp;
 use sabha_media::time::Instant;
 use sabha_media::transmit::DATAGRAM_SIZE_MAX;
@@ -232,6 +233,12 @@ impl Part {
         }
     }
 
+    /// Returns how good it sounded, by what was missing.
+    pub fn mos(&self) -> Mos {
+        let loss = PacketLoss::random(self.missing as f32 / self.frames.max(1) as f32);
+        Rating::new(CodecQuality::OPUS_MIXED, loss, Duration::ZERO).mos()
+    }
+
     /// Returns how much speech was missing.
     pub fn missing(&self) -> Duration {
         FRAME * u32::try_from(self.missing).unwrap_or(u32::MAX)
@@ -333,6 +340,7 @@ mod tests {
     fn lost_packets_are_missing_speech() {
         let part = listen(100, |_| 3, &[50, 51, 60]);
         assert_eq!(part.missing(), Duration::from_millis(60));
+        assert!(part.mos().value() < 4.0, "{:?}", part.mos());
     }
 
     #[test]

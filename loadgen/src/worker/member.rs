@@ -6,6 +6,8 @@
 
 use std::net::SocketAddr;
 
+use sabha_client::network::Losses;
+use sabha_client::random::Random;
 use sabha_client::sound::Mark;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
@@ -26,7 +28,6 @@ use super::ledger::Alignment;
 use super::opus_frames::{FRAMES_MAX, OpusFrames, frame_hash};
 use super::tally::Tally;
 use super::voice::{Due, Voice};
-use crate::random::Random;
 
 /// What the node allotted.
 pub struct LegSettings {
@@ -58,8 +59,8 @@ pub struct Part {
     pub voice: Voice,
     /// Its ear, if it decodes.
     pub ear: Option<Box<Ear>>,
-    /// Share of packets that are lost, each way.
-    pub loss: f64,
+    /// The packets that are lost, each way.
+    pub losses: Losses,
     /// Seeded for this member.
     pub random: Random,
 }
@@ -111,7 +112,7 @@ impl LoadMember {
         hall: Hall,
         steady: SteadyPart,
     ) -> Result<Self, StreamsError> {
-        let contact_random = Random::new(part.random.next(), 1);
+        let contact_random = Random::new(part.random.bits(), 1);
         Ok(Self {
             sender: SrtpSender::new(&leg.send_key, &[leg.send_ssrc])?,
             receiver: SrtpReceiver::new(&leg.receive_key, &[leg.receive_ssrc])?,
@@ -256,7 +257,7 @@ impl LoadMember {
     }
 
     fn is_lost(&mut self) -> bool {
-        self.part.loss > 0.0 && self.part.random.unit() < self.part.loss
+        self.part.losses.is_lost(&mut self.part.random)
     }
 
     fn say_due(&mut self, now: Instant, transmit: &mut impl Transmit) {

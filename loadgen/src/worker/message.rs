@@ -166,6 +166,8 @@ pub struct Heard {
     pub missing_ms: f64,
     /// Speech heard later than usual, at worst, in ms.
     pub stall_ms: f64,
+    /// How good it sounded, 1 to 4.5, by what was missing (ITU-T G.107.1, delay left out).
+    pub mos: f64,
 }
 
 /// One mark that was sent or heard.

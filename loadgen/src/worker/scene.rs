@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sabha_client::member::{Leg, NodeSession};
+use sabha_client::network::Losses;
+use sabha_client::random::Random;
 use sabha_core::Identity;
 use sabha_core::identity::bundle::{self, BundleError};
 use sabha_core::message::JoinLink;
@@ -29,7 +31,6 @@ use super::tally::Tally;
 use super::voice::Voice;
 use super::wall::Wall;
 use crate::floor::receivers_config;
-use crate::random::Random;
 
 /// The members of a worker cannot be prepared.
 #[derive(Debug, Error)]
@@ -309,7 +310,7 @@ impl Scene {
             kind,
             voice: Voice::new(piece, shift, start, ppm),
             ear,
-            loss: self.plan.loss,
+            losses: Losses::new(self.plan.loss, 0.0),
             random,
         }
     }

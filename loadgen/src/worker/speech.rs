@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use sabha_client::random::Random;
 use sabha_client::sound::built_in::built_in_clips;
 use sabha_client::sound::mark::MARKS;
 use sabha_client::sound::{Clip, Mark};
@@ -12,8 +13,6 @@ use sabha_media::codec::opus::OpusEncoder;
 use sabha_media::codec::{Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PAYLOAD_SIZE_MAX};
 use sabha_media::extension::LevelDbov;
 use serde::{Deserialize, Serialize};
-
-use crate::random::Random;
 
 /// How talkers talk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

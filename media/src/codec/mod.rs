@@ -4,6 +4,8 @@
 
 pub mod opus;
 
+use std::time::Duration;
+
 /// PCM sampling rate of every codec and mix, in Hz; also the RTP clock of Opus (RFC 7587).
 pub const SAMPLE_RATE_HZ: u32 = 48_000;
 
@@ -106,4 +108,9 @@ pub trait Codec: Send {
     /// # Errors
     /// `InvalidPacket` if they cannot stand in one, `BufferTooSmall` if `packet` holds too little.
     fn pack(&self, payloads: &[&[u8]], packet: &mut [u8]) -> Result<usize, CodecError>;
+}
+
+/// Returns how long so many samples last.
+pub const fn samples_duration(samples: u32) -> Duration {
+    Duration::from_nanos(samples as u64 * 1_000_000_000 / SAMPLE_RATE_HZ as u64)
 }

@@ -3,6 +3,7 @@
 use super::leg::RemoteReception;
 use super::tick_lateness::TickLateness;
 use crate::drop_reason::DropCounters;
+use crate::quality::LegRatings;
 
 /// Counts since the shard began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct ShardCounters {
     pub tick_lateness: TickLateness,
     /// What members report of the streams they are sent.
     pub receptions: ReceptionSums,
+    /// How good legs sounded.
+    pub ratings: LegRatings,
     /// Level probes received: packets with a level and no payload.
     pub probes_in: u64,
     /// Compounds that told a member another uplink order than the one before, the first included.
@@ -78,6 +81,7 @@ impl ShardCounters {
         self.talkers += other.talkers;
         self.tick_lateness.add(&other.tick_lateness);
         self.receptions.add(&other.receptions);
+        self.ratings.add(&other.ratings);
         self.probes_in += other.probes_in;
         self.orders_out += other.orders_out;
         self.promotions += other.promotions;

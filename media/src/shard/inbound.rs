@@ -1,10 +1,12 @@
 //! Step 2 of a packet's way: from a datagram to the leg's engine.
 
 use super::{Events, RemoteReception, Shard, ShardEvent};
+use crate::codec::samples_duration;
 use crate::drop_reason::DropReason;
 use crate::engine::{Engine, EngineInput, IncomingPacket};
 use crate::extension::ClientLevel;
 use crate::leg::LegId;
+use crate::quality::{CodecQuality, PacketLoss};
 use crate::rtcp::{RtcpPacket, RtcpPackets};
 use crate::rtp::{PacketKind, RtpPacket, classify, sender_ssrc};
 use crate::shard::leg::Leg;
@@ -108,6 +110,11 @@ impl<E: Engine> Shard<E> {
         }
         if let Some(reception) = heard? {
             self.counters.receptions.count(&reception);
+            let outbound = &mut self.counters.ratings.outbound;
+            let loss = PacketLoss::reported(reception.fraction_lost);
+            let (expected, jitter) =
+                (reception.expected.into(), samples_duration(reception.jitter));
+            outbound.rate(CodecQuality::OPUS_MIXED, expected, loss, jitter, reception.round_trip);
             let loss = f32::from(reception.fraction_lost) / FRACTION_ONE;
             self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss });
         }

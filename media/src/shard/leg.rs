@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::reception::Reception;
-use crate::rtcp::{CompactNtp, ReportBlocks};
+use crate::rtcp::{CompactNtp, ExtendedSequence, ReportBlocks};
 use crate::rtp::{RtpHeader, RtpTimestamp};
 use crate::shard::orders::LegOrders;
 use crate::shard::{ConferenceKey, ntp};
@@ -44,6 +44,10 @@ pub struct RemoteReception {
     pub jitter: u32,
     /// Round trip on the media path, if measured yet.
     pub round_trip: Option<std::time::Duration>,
+    /// The newest packet that the member tells of.
+    pub highest_sequence: ExtendedSequence,
+    /// Packets that were due since the report before; 0 in the first.
+    pub expected: u32,
 }
 
 /// One leg's figures, for reports.
@@ -150,6 +154,11 @@ impl Leg {
             }
             let round_trip = self.remote.round_trip;
             let worst = heard.get_or_insert(RemoteReception { round_trip, ..Default::default() });
+            worst.highest_sequence = block.highest_sequence;
+            worst.expected = match self.remote.highest_sequence.0 {
+                0 => 0,
+                before => block.highest_sequence.0.wrapping_sub(before),
+            };
             worst.fraction_lost = worst.fraction_lost.max(block.fraction_lost);
             worst.jitter = worst.jitter.max(block.jitter);
             worst.round_trip = block.round_trip(arrival).or(worst.round_trip);

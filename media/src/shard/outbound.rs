@@ -57,7 +57,10 @@ impl<E: Engine> Shard<E> {
         let order = leg.orders.under(*uplink);
         let said = KeepAlive { epoch: conference.epoch, uplink: order };
         transmit.transmit(to, |slot| {
-            let written = reports::write_compound(leg, now, said, slot).unwrap_or(0);
+            let written = {
+                let inbound = &mut counters.ratings.inbound;
+                reports::write_compound(leg, now, said, inbound, slot).unwrap_or(0)
+            };
             if written == 0 {
                 return 0;
             }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::keep_alive::{KeepAlive, keep_alive};
 use super::leg::Leg;
-use crate::codec::SAMPLE_RATE_HZ;
+use crate::codec::{SAMPLE_RATE_HZ, samples_duration};
+use crate::quality::{CodecQuality, MosCounts, PacketLoss};
 use crate::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, NtpTimestamp, ReportBlock, RtcpWriteError,
     SenderInfo,
@@ -25,15 +26,17 @@ pub fn ntp(now: Instant) -> NtpTimestamp {
 
 /// Writes the leg's compound: SR or RR with what was received of the member, CNAME, keep-alive.
 ///
-/// The SR is that of the leg's first stream; of one, as clocks of all streams are the same.
+/// The SR is that of the leg's first stream; of one, as clocks of all streams are the same. What was
+/// received is rated in `inbound`.
 pub(super) fn write_compound(
     leg: &mut Leg,
     now: Instant,
     said: KeepAlive,
+    inbound: &mut MosCounts,
     out: &mut [u8],
 ) -> Result<usize, RtcpWriteError> {
     let Some((own, stream)) = leg.sent.iter().next().copied() else { return Ok(0) };
-    let block = report_block(leg, now);
+    let block = report_block(leg, now, inbound);
     let blocks = block.as_slice();
     let mut writer = CompoundWriter::new(out);
     match stream.last {
@@ -55,8 +58,11 @@ pub(super) fn write_compound(
     Ok(writer.finish())
 }
 
-fn report_block(leg: &mut Leg, now: Instant) -> Option<ReportBlock> {
+fn report_block(leg: &mut Leg, now: Instant, inbound: &mut MosCounts) -> Option<ReportBlock> {
     let report = leg.reception.report()?;
+    let loss = PacketLoss::reported(report.fraction_lost);
+    let jitter = samples_duration(report.jitter);
+    inbound.rate(CodecQuality::OPUS, report.expected, loss, jitter, leg.remote.round_trip);
     let (last_sr, delay) = match leg.last_sr {
         Some((sr, at)) => (sr, CompactNtp::from_duration(now.saturating_since(at))),
         None => (CompactNtp::default(), CompactNtp::default()),

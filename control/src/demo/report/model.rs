@@ -139,6 +139,15 @@ pub struct Member {
     pub concealed: u64,
     /// Interarrival jitter (RFC 3550 section 6.4.1), in ms.
     pub jitter_ms: f64,
+    /// How long packets waited to be played, median, in ms.
+    pub buffer_ms_p50: f64,
+    /// The same, 99th percentile, in ms.
+    pub buffer_ms_p99: f64,
+    /// How good it sounded, 1 to 4.5, estimated from loss and delay (ITU-T G.107.1).
+    pub mos: f64,
+    /// Whether the member was behind a bad network; absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub impaired: bool,
 }
 
 #[cfg(test)]
@@ -185,7 +194,18 @@ mod tests {
             "node_cpu_ms_per_member_second",
         ];
         assert_eq!(fields(&json["conference"]), sorted(conference));
-        let silent = ["user", "wav", "packets_in", "packets_due", "lost", "concealed", "jitter_ms"];
+        let silent = [
+            "user",
+            "wav",
+            "packets_in",
+            "packets_due",
+            "lost",
+            "concealed",
+            "jitter_ms",
+            "buffer_ms_p50",
+            "buffer_ms_p99",
+            "mos",
+        ];
         assert_eq!(fields(&json["members"][1]), sorted(silent));
         assert_eq!(json["members"][0]["reference_wav"], "r.wav");
         assert_eq!((&json["checks"][0]["value"], &json["ok"]), (&0.into(), &true.into()));

@@ -142,7 +142,8 @@ impl Page {
             "<h2>Members</h2>\n<div class=\"card\"><table>\n<thead><tr><th>Member</th>\
              <th>What was heard</th><th>What was said</th><th class=\"number\">Packets in</th>\
              <th class=\"number\">of due</th><th class=\"number\">Lost</th>\
-             <th class=\"number\">Concealed</th><th class=\"number\">Jitter</th></tr></thead>\n\
+             <th class=\"number\">Concealed</th><th class=\"number\">Jitter</th>\
+             <th class=\"number\">Buffer</th><th class=\"number\">MOS</th></tr></thead>\n\
              <tbody>\n"
         ));
         for member in members {
@@ -153,14 +154,17 @@ impl Page {
             self.add(format_args!(
                 "<tr><td>{}</td><td>{}</td><td>{said}</td><td class=\"number\">{}</td>\
                  <td class=\"number\">{}</td><td class=\"number\">{}</td>\
-                 <td class=\"number\">{}</td><td class=\"number\">{} ms</td></tr>\n",
+                 <td class=\"number\">{}</td><td class=\"number\">{} ms</td>\
+                 <td class=\"number\">{} ms</td><td class=\"number\">{}</td></tr>\n",
                 escape::html(&member.user),
                 audio(&member.wav, &format!("What {} heard", member.user)),
                 number_text(member.packets_in as f64),
                 number_text(member.packets_due as f64),
                 number_text(member.lost as f64),
                 number_text(member.concealed as f64),
-                number_text(member.jitter_ms)
+                number_text(member.jitter_ms),
+                number_text(member.buffer_ms_p50),
+                number_text(member.mos)
             ));
         }
         self.add(format_args!("</tbody>\n</table></div>\n"));

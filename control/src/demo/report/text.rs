@@ -47,7 +47,17 @@ fn figures(report: &Report) -> String {
 }
 
 fn members(members: &[Member]) -> String {
-    let head = ["member", "talks", "packets in", "of due", "lost", "concealed", "jitter ms"];
+    let head = [
+        "member",
+        "talks",
+        "received",
+        "of due",
+        "lost",
+        "concealed",
+        "jitter ms",
+        "buffer ms",
+        "MOS",
+    ];
     let number = |value| escape::terminal(&number_text(value), COUNT_MAX);
     let rows = members.iter().take(MEMBERS_MAX).map(|member| {
         [
@@ -58,6 +68,8 @@ fn members(members: &[Member]) -> String {
             number(member.lost as f64),
             number(member.concealed as f64),
             number(member.jitter_ms),
+            number(member.buffer_ms_p50),
+            escape::terminal(&number_text(member.mos), MOS_MAX),
         ]
     });
     let mut text = "\n".to_owned();
@@ -102,8 +114,9 @@ const MEMBERS_MAX: usize = 100;
 const NAME_MAX: usize = 44;
 const VALUE_MAX: usize = 16;
 const BOUND_MAX: usize = 28;
-const USER_MAX: usize = 24;
-const COUNT_MAX: usize = 11;
+const USER_MAX: usize = 16;
+const COUNT_MAX: usize = 9;
+const MOS_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use sabha_media::codec::SAMPLE_RATE_HZ;
 use sabha_media::drop_reason::DropReason;
+use sabha_media::quality::{LegRatings, MosCounts};
 use sabha_media::shard::ShardCounters;
 
 use super::{IN, Name, OUT, Registry, Whole, name, of_shard};
@@ -46,6 +47,11 @@ fn register_exact(registry: &mut Registry, shard: usize) {
         let sum = receptions.fraction_lost as f64 / LOSS_UNITS;
         Some(Exact::Summary { sum, count: receptions.reports })
     });
+    for (direction, ratings) in RATINGS {
+        registry.exact(MOS, "histogram", of_shard(shard, &[direction]), move |reading| {
+            Some(Exact::of_scores(ratings(&reading.report(shard)?.counters.ratings)))
+        });
+    }
     registry.exact(JITTER, "summary", of_shard(shard, &[]), move |reading| {
         let receptions = &reading.report(shard)?.counters.receptions;
         let sum = receptions.jitter as f64 / f64::from(SAMPLE_RATE_HZ);
@@ -78,6 +84,15 @@ const JITTER: Name = name(
     "sabha_member_jitter_seconds",
     "Interarrival jitter at the members, as their receiver reports tell it.",
 );
+
+const MOS: Name = name(
+    "sabha_leg_mos",
+    "Mean opinion scores of legs, 1 to 4.5, estimated from each report (ITU-T G.107.1).",
+);
+
+type Rated = ((&'static str, &'static str), fn(&LegRatings) -> &MosCounts);
+
+const RATINGS: [Rated; 2] = [(IN, |ratings| &ratings.inbound), (OUT, |ratings| &ratings.outbound)];
 
 const GAUGES: [Whole<ShardReport>; 3] = [
     (name("sabha_legs", "Members' legs, both ways of media."), |report| report.legs as u64),

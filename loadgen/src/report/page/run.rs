@@ -103,6 +103,7 @@ fn sound(record: &Record) -> String {
     let rows = [
         ("speech that one listener missed, at most, ms", gaps.map(|gaps| gaps.missing_ms_max)),
         ("speech heard later than usual, at most, ms", gaps.map(|gaps| gaps.stall_ms_max)),
+        ("mean opinion score of one listener, at least", gaps.and_then(|gaps| gaps.mos_min)),
         ("missed while others joined, at most, ms", early.map(|gaps| gaps.missing_ms_max)),
         ("later than usual while others joined, ms", early.map(|gaps| gaps.stall_ms_max)),
         ("own voice against the others', dB", record.own_share_db),
