@@ -6,4 +6,5 @@
 pub mod host;
 pub mod media;
 pub mod member;
+pub mod processing;
 pub mod sound;

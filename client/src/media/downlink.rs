@@ -12,6 +12,7 @@ use sabha_media::reception::Reception;
 use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
+use super::live::LiveSound;
 use super::log::PlayedFrame;
 use super::uplink::interval;
 use super::{MemberSettings, Sink, TimingLog};
@@ -102,10 +103,16 @@ impl Downlink {
     }
 
     /// Plays every frame whose time has come.
-    pub(super) fn play_due(&mut self, now: Instant, mut log: Option<&mut TimingLog>) {
+    pub(super) fn play_due(
+        &mut self,
+        now: Instant,
+        live: &mut LiveSound,
+        mut log: Option<&mut TimingLog>,
+    ) {
         while self.next <= now {
             let at = self.next;
-            let (frame, received_at) = self.frame(at);
+            let (mut frame, received_at) = self.frame(at);
+            live.handle_played(&mut frame);
             if let Some(log) = &mut log {
                 log.played.push(PlayedFrame { sample: self.position, received_at });
             }

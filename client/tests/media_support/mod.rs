@@ -71,6 +71,8 @@ impl Member {
             playout_delay: Duration::from_millis(10),
             start,
             clock_ppm: 0,
+            microphone: None,
+            sidetone: false,
             log_timing: true,
             tap: None,
         };

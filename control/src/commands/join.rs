@@ -120,6 +120,8 @@ pub fn member_settings(
         playout_delay: config.playout_delay,
         start,
         clock_ppm: 0,
+        microphone: None,
+        sidetone: false,
         log_timing: false,
         tap: None,
     }

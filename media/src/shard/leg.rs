@@ -9,7 +9,7 @@ use crate::reception::Reception;
 use crate::rtcp::{CompactNtp, ReportBlocks};
 use crate::rtp::{RtpHeader, RtpTimestamp};
 use crate::shard::orders::LegOrders;
-use crate::shard::{ConferenceKey, ntp};
+use crate::shard::{ConferenceKey, OwnVoice, ntp};
 use crate::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, Streams, StreamsError};
 use crate::time::Instant;
 
@@ -82,6 +82,8 @@ pub(super) struct Leg {
     pub(super) remote: RemoteReception,
     pub(super) last_sr: Option<(CompactNtp, Instant)>,
     pub(super) orders: LegOrders,
+    /// What the member is told of its own voice.
+    pub(super) own_voice: OwnVoice,
 }
 
 /// What was sent of one stream.
@@ -122,6 +124,7 @@ impl Leg {
             remote: RemoteReception::default(),
             last_sr: None,
             orders: LegOrders::default(),
+            own_voice: OwnVoice::default(),
         })
     }
 
