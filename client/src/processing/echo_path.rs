@@ -151,8 +151,8 @@ impl EchoPath {
         }
         for (age, part) in self.parts.iter_mut().enumerate() {
             let far = &self.history[(self.newest + age) % PARTS];
-            for bin in 0..BINS {
-                let gain = part.uncertainty[bin] * step[bin];
+            for (bin, step) in step.iter().enumerate() {
+                let gain = part.uncertainty[bin] * step;
                 part.response[bin] += far.spectrum[bin].conj() * self.spectrum[bin] * gain;
                 let kept = (1.0 - HALF * gain * far.power[bin]).max(0.0);
                 part.uncertainty[bin] = PERSISTENCE * kept * part.uncertainty[bin]

@@ -68,12 +68,12 @@ impl ResidualEcho {
     }
 
     fn choose_gain(&mut self, unknown_power: &Bins) {
-        for bin in 0..BINS {
+        for (bin, unknown) in unknown_power.iter().enumerate() {
             let power = self.spectrum[bin].norm_sqr();
             self.error_power[bin] += (power - self.error_power[bin]) * ERROR_SHARE;
             let echo = self.echo_spectrum[bin].norm_sqr();
             self.echo_power[bin] = echo.max(self.echo_power[bin] * ECHO_DECAY);
-            let left = LEAK * self.echo_power[bin] + unknown_power[bin];
+            let left = LEAK * self.echo_power[bin] + unknown;
             let all = self.error_power[bin].max(power) + POWER_FLOOR;
             let wanted = (1.0 - OVERESTIMATE * left / all).max(GAIN_MIN);
             let rise = if wanted > self.gain[bin] { GAIN_RISE } else { 1.0 };
