@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-const COMMANDS: [&str; 7] = ["ca", "enroll", "node", "host", "join", "demo", "config"];
+const COMMANDS: [&str; 8] = ["ca", "enroll", "node", "host", "join", "devices", "demo", "config"];
 
 fn sabha(args: &[&str], variables: &[(&str, &str)]) -> Output {
     let dir = tempfile::tempdir().unwrap();
@@ -135,4 +135,20 @@ fn failure_is_a_plain_line_with_code_1() {
     let told = stderr(&output);
     assert!(told.starts_with("sabha: cannot create file/ca: "), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[cfg(not(feature = "audio-devices"))]
+#[test]
+fn program_without_sound_devices_says_how_to_build_one() {
+    let output = sabha(&["devices"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--features audio-devices"), "{}", stderr(&output));
+}
+
+#[cfg(feature = "audio-devices")]
+#[test]
+fn devices_are_listed_by_the_names_to_choose_them_by() {
+    let output = sabha(&["devices"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("both        null  ("), "{}", stdout(&output));
 }

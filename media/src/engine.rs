@@ -9,6 +9,7 @@ use crate::extension::ClientLevel;
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::outbox::Outbox;
 use crate::rtp::{PayloadType, RtpTimestamp, SequenceNumber};
+use crate::shard::OwnVoice;
 use crate::time::Instant;
 
 /// An engine's own dense name of a leg; valid until the leg is removed.
@@ -77,6 +78,13 @@ pub enum EngineInput {
         leg: LegKey,
         /// The new role.
         role: LegRole,
+    },
+    /// A member wishes to hear their own voice as the conference has it, or not at all.
+    SetOwnVoice {
+        /// Which leg.
+        leg: LegKey,
+        /// The wish.
+        own_voice: OwnVoice,
     },
     /// A member tells how well it receives what the leg is sent.
     Reception {

@@ -70,7 +70,7 @@ impl<C: Codec> Encodes<C> {
         let Some(shared) = &self.shared else { return };
         for (index, talker) in around.talkers.iter().enumerate() {
             let Some(leg) = talker.leg.filter(|_| sounding[index]) else { continue };
-            if around.settings.self_share >= 1.0 {
+            if around.legs.own_share(leg, around.settings.self_share) >= 1.0 {
                 continue;
             }
             let own = Some(index);
@@ -108,7 +108,8 @@ impl<C: Codec> Encodes<C> {
         for personal in &self.personals {
             let mut mix = sum;
             if let Some(own) = personal.own {
-                let less = around.settings.self_share - 1.0;
+                let share = around.settings.self_share;
+                let less = around.legs.own_share(personal.leg, share) - 1.0;
                 add_in_place_with_amp_per_channel(&mut mix, &around.talkers[own].frame, less);
             }
             mixes.push(mix);
@@ -128,7 +129,7 @@ impl<C: Codec> Encodes<C> {
             let length = personal.encoder.encode(mix, &mut scratch.payload).unwrap_or(0);
             encodes += 1;
             let own = personal.own.map(|own| around.talkers[own].ssrc);
-            let share = around.settings.self_share;
+            let share = around.legs.own_share(personal.leg, around.settings.self_share);
             personal.body = sources.store(around.outbox, &scratch.payload[..length], own, share);
         }
         around.counters.encodes += u64::from(encodes);

@@ -5,6 +5,7 @@
 use sabha_media::engine::LegKey;
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::rtp::SequenceNumber;
+use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
 
 use crate::lookback::Lookback;
@@ -24,6 +25,7 @@ pub(crate) struct Legs {
 pub(crate) struct Leg {
     pub(crate) send_ssrc: Ssrc,
     pub(crate) muted: bool,
+    pub(crate) own_voice: OwnVoice,
     pub(crate) squelch: Squelch,
     pub(crate) lookback: Lookback,
     /// The share of packets lost that its member reports, smoothed.
@@ -77,6 +79,14 @@ impl Legs {
     /// Returns a leg.
     pub(crate) fn leg_mut(&mut self, key: LegKey) -> Option<&mut Leg> {
         self.legs.get_mut(key.0 as usize)?.as_mut()
+    }
+
+    /// Returns how much of the own voice a leg hears, where the conference's share is `share`.
+    pub(crate) fn own_share(&self, key: LegKey, share: f32) -> f32 {
+        match self.legs.get(key.0 as usize).and_then(Option::as_ref) {
+            Some(Leg { own_voice: OwnVoice::LeftOut, .. }) => 0.0,
+            _ => share,
+        }
     }
 
     /// Gives what each leg is sent, by key, free places included.

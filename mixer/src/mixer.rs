@@ -13,6 +13,7 @@ use sabha_media::engine::{
 use sabha_media::jitter_buffer::{BufferedPacket, JitterSettings};
 use sabha_media::leg::LegRole;
 use sabha_media::outbox::Outbox;
+use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
 
 use crate::counters::{MixerCounters, MixerGauges};
@@ -181,6 +182,7 @@ impl<C: Codec> Engine for Mixer<C> {
         let leg = Leg {
             send_ssrc: leg.send_ssrc,
             muted: false,
+            own_voice: OwnVoice::default(),
             squelch: Squelch::default(),
             lookback: Lookback::default(),
             loss: 0.0,
@@ -283,6 +285,11 @@ impl<C: Codec> Engine for Mixer<C> {
                 if role != LegRole::Member {
                     leg.squelch.close();
                     self.silence_leg(key);
+                }
+            }
+            EngineInput::SetOwnVoice { leg: key, own_voice } => {
+                if let Some(leg) = self.legs.leg_mut(key) {
+                    leg.own_voice = own_voice;
                 }
             }
             EngineInput::Reception { leg: key, loss } => {

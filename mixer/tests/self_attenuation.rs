@@ -6,6 +6,8 @@ mod common;
 use std::time::Duration;
 
 use common::{Room, amplitude, db, tone};
+use sabha_media::engine::EngineInput;
+use sabha_media::shard::OwnVoice;
 use sabha_mixer::MixerSettings;
 
 /// The last second of what a member heard.
@@ -51,4 +53,23 @@ fn nobody_elses_level_changes_with_the_share() {
         assert!(db(talker / listener).abs() < 0.5, "{} dB", db(talker / listener));
         assert!(db(listener / 0.2).abs() < 0.5, "{} dB against what was said", db(listener / 0.2));
     }
+}
+
+#[test]
+fn own_voice_is_left_out_for_one_who_asks_and_for_nobody_else() {
+    let mut room = Room::new(MixerSettings::default());
+    for phase_ms in [3, 11, 17] {
+        room.join(phase_ms);
+    }
+    room.say(0, tone(440.0, 0.2));
+    room.say(1, tone(1_000.0, 0.2));
+    let (now, leg) = (room.now, room.members[0].grant.id);
+    let own_voice = OwnVoice::LeftOut;
+    room.shard.handle_input(now, leg, |leg| EngineInput::SetOwnVoice { leg, own_voice });
+    room.run(Duration::from_secs(4));
+    let listener = last_second(&room, 2);
+    let own = amplitude(last_second(&room, 0), 440.0) / amplitude(listener, 440.0);
+    assert!(db(own) < -50.0, "own voice at {} dB", db(own));
+    let other = amplitude(last_second(&room, 1), 1_000.0) / amplitude(listener, 1_000.0);
+    assert!((0.09..=0.11).contains(&other), "the other's returned at {other}");
 }

@@ -14,6 +14,7 @@ use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
 use super::heard::Heard;
+use super::live::LiveSound;
 use super::log::PlayedFrame;
 use super::uplink::interval;
 use super::{MemberSettings, Sink, TimingLog};
@@ -107,7 +108,12 @@ impl Downlink {
     }
 
     /// Plays every block whose time has come.
-    pub(super) fn play_due(&mut self, now: Instant, mut log: Option<&mut TimingLog>) {
+    pub(super) fn play_due(
+        &mut self,
+        now: Instant,
+        live: &mut LiveSound,
+        mut log: Option<&mut TimingLog>,
+    ) {
         while self.next <= now {
             let mut block = [0.0; BLOCK_SAMPLES];
             let played = self.playout.fill(self.next, &mut { SKIPS_MAX }, &mut block);
@@ -121,6 +127,7 @@ impl Downlink {
                 let sample = self.position + played.left_over as u64;
                 log.played.push(PlayedFrame { sample, received_at: played.received_at });
             }
+            live.handle_played(&mut block);
             self.sink.play(&block);
             self.position += BLOCK_SAMPLES as u64;
             self.next += self.interval;

@@ -7,10 +7,12 @@ mod buffer_delays;
 mod downlink;
 mod gate;
 mod heard;
+mod live;
 mod log;
 mod preroll;
 mod quality;
 mod reports;
+mod sidetone;
 mod sound_io;
 mod uplink;
 
@@ -28,6 +30,7 @@ pub use gate::{
 pub use heard::Heard;
 pub use log::{PlayedFrame, SentPacket, TimingLog};
 pub use quality::LegQuality;
+pub use sidetone::{RETURN_DELAY_MAX, SIDETONE_GAIN};
 pub use sound_io::{BufferSink, Schedule, Sink, Source, Utterance, WavSink};
 
 use sabha_media::codec::{EncoderSettings, samples_duration};
@@ -35,13 +38,15 @@ use sabha_media::drop_reason::{DropCounters, DropReason};
 use sabha_media::jitter_buffer::JitterCounters;
 use sabha_media::leg::Ssrc;
 use sabha_media::rtp::{PacketKind, PayloadType, classify};
-use sabha_media::shard::{MediaEpoch, UplinkOrder};
+use sabha_media::shard::{MediaEpoch, OwnVoice, UplinkOrder};
 use sabha_media::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, StreamsError};
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
 use sabha_transport::Endpoint;
 
+use crate::processing::MicrophoneSettings;
 use downlink::Downlink;
+use live::LiveSound;
 use reports::Reports;
 use uplink::{Path, Uplink};
 
@@ -71,6 +76,11 @@ pub struct MemberSettings {
     pub start: Instant,
     /// How much faster than the driver's clock the member's runs, in millionths.
     pub clock_ppm: i32,
+    /// What is done to a live microphone; nothing to recorded sound.
+    pub microphone: Option<MicrophoneSettings>,
+    /// Whether a person listens live, and is to hear themselves by their own device where the
+    /// node's answer takes longer than `RETURN_DELAY_MAX`.
+    pub sidetone: bool,
     /// Whether to log when each packet went and came; costs memory.
     pub log_timing: bool,
     /// Told of each use of a key, in tests and demonstrations.
@@ -116,6 +126,8 @@ pub struct MemberReport {
     pub heard: Heard,
     /// Round trip of the media path, once known.
     pub round_trip: Option<Duration>,
+    /// What the node does with the own voice, as far as it was asked.
+    pub own_voice: OwnVoice,
     /// Whether the node was heard at all.
     pub connected: bool,
     /// Whether the source of sound has ended.
@@ -132,6 +144,10 @@ pub struct MemberMedia {
     uplink: Uplink,
     downlink: Downlink,
     reports: Reports,
+    live: LiveSound,
+    /// How long packets wait to be played, at least.
+    playout_delay: Duration,
+    own_voice: OwnVoice,
     log: Option<TimingLog>,
     drops: DropCounters,
     left: bool,
@@ -156,6 +172,9 @@ impl MemberMedia {
             uplink: Uplink::new(settings, source),
             downlink: Downlink::new(settings, sink),
             reports: Reports::new(settings),
+            live: LiveSound::new(settings),
+            playout_delay: settings.playout_delay,
+            own_voice: OwnVoice::Returned,
             log: settings.log_timing.then(TimingLog::default),
             drops: DropCounters::default(),
             left: false,
@@ -179,6 +198,7 @@ impl MemberMedia {
             concealed: playout.concealed,
             heard: self.downlink.heard().clone(),
             round_trip: self.reports.round_trip(),
+            own_voice: self.own_voice,
             connected: self.reports.is_connected(),
             finished: self.uplink.is_finished(),
             drops: self.drops.clone(),
@@ -221,12 +241,23 @@ impl MemberMedia {
                 let plain = self.receiver.unprotect_rtcp(bytes)?;
                 self.reports.handle_contact();
                 let compound = &bytes[..plain.length];
-                if let Some(order) = self.reports.handle_compound(compound, received_at)? {
-                    self.uplink.gate_mut().set_order(order);
+                if let Some(said) = self.reports.handle_compound(compound, received_at)? {
+                    self.uplink.gate_mut().set_order(said.uplink);
+                    self.live.handle_own_voice(said.own_voice);
+                    self.own_voice = said.own_voice;
                 }
+                self.watch_delay();
                 Ok(())
             }
             PacketKind::Neither => Err(DropReason::NotRtp),
+        }
+    }
+
+    /// Asks the node to leave out the own voice where it would come too late, and back again.
+    fn watch_delay(&mut self) {
+        let Some(round_trip) = self.reports.round_trip() else { return };
+        if self.live.handle_delay(round_trip, self.playout_delay) {
+            self.reports.set_own_voice(self.live.own_voice());
         }
     }
 }
@@ -276,9 +307,9 @@ impl Endpoint for MemberMedia {
         if self.reports.is_due(now) {
             self.send_report(now, false, transmit);
         }
-        let Self { node, sender, uplink, log, .. } = self;
-        uplink.send_due(now, Path { to: *node, sender, log: log.as_mut(), transmit });
-        self.downlink.play_due(now, self.log.as_mut());
+        let Self { node, sender, uplink, downlink, live, log, .. } = self;
+        downlink.play_due(now, live, log.as_mut());
+        uplink.send_due(now, Path { to: *node, sender, live, log: log.as_mut(), transmit });
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

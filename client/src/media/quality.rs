@@ -55,9 +55,8 @@ mod tests {
         let at = Instant::from_millis(5_000);
         for _ in 0..frames {
             let received_at = waited.map(|waited| at - waited);
-            report
-                .heard
-                .count(at, &PlayedFrame { samples: FRAME_SAMPLES, received_at, level: None });
+            let frame = PlayedFrame { samples: FRAME_SAMPLES, received_at, ..Default::default() };
+            report.heard.count(at, &frame, FRAME_SAMPLES);
         }
     }
 

@@ -9,7 +9,7 @@ use sabha_media::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, ReportBlocks, RtcpPacket,
     RtcpPackets, RtcpWriteError, SenderInfo,
 };
-use sabha_media::shard::{KeepAlive, MediaEpoch, REPORT_INTERVAL, UplinkOrder, keep_alive, ntp};
+use sabha_media::shard::{KeepAlive, MediaEpoch, OwnVoice, REPORT_INTERVAL, keep_alive, ntp};
 use sabha_media::time::Instant;
 
 use super::MemberSettings;
@@ -23,6 +23,7 @@ pub(super) struct Reports {
     epoch: MediaEpoch,
     next: Instant,
     connected: bool,
+    own_voice: OwnVoice,
     last_sr: Option<(CompactNtp, Instant)>,
     round_trip: Option<Duration>,
 }
@@ -36,6 +37,7 @@ impl Reports {
             epoch: settings.epoch,
             next: Instant::ZERO,
             connected: false,
+            own_voice: OwnVoice::Returned,
             last_sr: None,
             round_trip: None,
         }
@@ -62,13 +64,19 @@ impl Reports {
         self.connected = true;
     }
 
-    /// Takes the node's compound; returns what it orders of the microphone, if anything.
+    /// Wishes for the own voice; the node is told at once.
+    pub(super) fn set_own_voice(&mut self, own_voice: OwnVoice) {
+        self.own_voice = own_voice;
+        self.next = Instant::ZERO;
+    }
+
+    /// Takes the node's compound; returns what its keep-alive says, if there is one.
     pub(super) fn handle_compound(
         &mut self,
         compound: &[u8],
         received_at: Instant,
-    ) -> Result<Option<UplinkOrder>, DropReason> {
-        let mut order = None;
+    ) -> Result<Option<KeepAlive>, DropReason> {
+        let mut said = None;
         for packet in RtcpPackets::parse(compound)? {
             match packet {
                 RtcpPacket::SenderReport(report) => {
@@ -77,12 +85,12 @@ impl Reports {
                 }
                 RtcpPacket::ReceiverReport(report) => self.hear(report.blocks, received_at),
                 RtcpPacket::Application(packet) => {
-                    order = KeepAlive::from_application(&packet).map(|said| said.uplink).or(order);
+                    said = KeepAlive::from_application(&packet).or(said);
                 }
                 _ => {}
             }
         }
-        Ok(order)
+        Ok(said)
     }
 
     /// Writes the next compound and returns its length, 0 if it does not fit.
@@ -125,7 +133,8 @@ impl Reports {
         if goodbye {
             writer.goodbye(&[self.own], b"")?;
         } else {
-            writer.application(&keep_alive(self.own, &KeepAlive::from(self.epoch).to_bytes()))?;
+            let said = KeepAlive { own_voice: self.own_voice, ..KeepAlive::from(self.epoch) };
+            writer.application(&keep_alive(self.own, &said.to_bytes()))?;
         }
         Ok(writer.finish())
     }

@@ -12,6 +12,7 @@ use sabha_media::srtp::SrtpSender;
 use sabha_media::time::Instant;
 use sabha_media::transmit::Transmit;
 
+use super::live::LiveSound;
 use super::preroll::{EncodedFrame, Preroll};
 use super::{Gate, GateDecision, MemberSettings, Source, TimingLog};
 
@@ -42,10 +43,11 @@ struct Stream {
     octets: u64,
 }
 
-/// Where packets go and who seals them.
+/// What sound goes through, where packets go and who seals them.
 pub(super) struct Path<'a, T> {
     pub(super) to: SocketAddr,
     pub(super) sender: &'a mut SrtpSender,
+    pub(super) live: &'a mut LiveSound,
     pub(super) log: Option<&'a mut TimingLog>,
     pub(super) transmit: &'a mut T,
 }
@@ -75,9 +77,10 @@ impl Uplink {
 
     /// Sends of every frame whose time has come what is wanted of it.
     pub(super) fn send_due<T: Transmit>(&mut self, now: Instant, mut path: Path<'_, T>) {
-        self.pass_over(now);
+        self.pass_over(now, path.live);
         while self.next <= now {
             self.finished |= !self.source.fill(&mut self.frame);
+            path.live.handle_capture(&mut self.frame);
             self.encode();
             let level = self.preroll.newest().level;
             match self.gate.handle_frame(self.next, level) {
@@ -149,7 +152,7 @@ impl Uplink {
 
     /// After a stall, as of a machine that slept, leaves out what nobody could hear in time. The
     /// timestamp jumps as after a pause.
-    fn pass_over(&mut self, now: Instant) {
+    fn pass_over(&mut self, now: Instant, live: &mut LiveSound) {
         let behind = now.saturating_since(self.next).as_nanos() / self.interval.as_nanos().max(1);
         if behind <= BACKLOG_MAX {
             return;
@@ -158,6 +161,7 @@ impl Uplink {
         self.next += self.interval * frames;
         self.position += u64::from(frames) * FRAME_SAMPLES as u64;
         self.preroll.clear();
+        live.skip(u64::from(frames));
     }
 }
 

@@ -1,11 +1,13 @@
 //! Members in virtual time: around a real shard with a mixer, or alone with a node made by hand.
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use sabha_client::media::{BufferSink, MemberMedia, MemberReport, MemberSettings, Source};
 use sabha_client::network::{ImpairedEndpoint, NetworkPlan};
+use sabha_client::processing::MicrophoneSettings;
 use sabha_media::codec::EncoderSettings;
 use sabha_media::codec::opus::Opus;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
@@ -48,6 +50,13 @@ impl Transmit for Wire {
     }
 }
 
+/// What a member has of a live microphone and speaker.
+#[derive(Clone, Copy, Default)]
+pub struct Live {
+    pub microphone: Option<MicrophoneSettings>,
+    pub sidetone: bool,
+}
+
 /// A member and what it heard.
 pub struct Member {
     pub media: ImpairedEndpoint<MemberMedia>,
@@ -62,6 +71,7 @@ impl Member {
         (start, clock_ppm): (Instant, i32),
         ssrcs: (Ssrc, Ssrc),
         voice: impl Source + 'static,
+        live: Live,
     ) -> Self {
         let heard = BufferSink::default();
         let settings = MemberSettings {
@@ -77,6 +87,8 @@ impl Member {
             playout_delay: Duration::from_millis(10),
             start,
             clock_ppm,
+            microphone: live.microphone,
+            sidetone: live.sidetone,
             log_timing: true,
             tap: None,
         };
@@ -101,12 +113,15 @@ impl Member {
     }
 }
 
-/// Members around one conference of a shard, without any delay between them.
+/// Members around one conference of a shard, with the same delay between each and the shard.
 pub struct Room {
     pub shard: Shard<Mixer>,
     pub conference: ConferenceKey,
     pub members: Vec<Member>,
     pub now: Instant,
+    /// What a datagram takes from a member to the shard, or back.
+    pub way: Duration,
+    under_way: VecDeque<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
 }
 
 impl Room {
@@ -117,12 +132,14 @@ impl Room {
         let resources = MixerResources::new(Opus, ResourceLimits::default());
         let mut shard = Shard::new(config, resources);
         let conference = shard.add_conference(Mixer::new(settings).unwrap(), EPOCH).unwrap();
-        Self { shard, conference, members: Vec::new(), now: START }
+        let under_way = VecDeque::new();
+        let way = Duration::ZERO;
+        Self { shard, conference, members: Vec::new(), now: START, way, under_way }
     }
 
     /// Adds a member who begins `phase_ms` from now; returns their index.
     pub fn join(&mut self, phase_ms: u64, voice: impl Source + 'static) -> usize {
-        self.join_with_clock(phase_ms, 0, voice)
+        self.join_with(phase_ms, 0, voice, Live::default())
     }
 
     /// Adds a member whose clock runs `clock_ppm` millionths fast.
@@ -131,6 +148,21 @@ impl Room {
         phase_ms: u64,
         clock_ppm: i32,
         voice: impl Source + 'static,
+    ) -> usize {
+        self.join_with(phase_ms, clock_ppm, voice, Live::default())
+    }
+
+    /// Adds a member with a live microphone or speaker.
+    pub fn join_live(&mut self, phase_ms: u64, voice: impl Source + 'static, live: Live) -> usize {
+        self.join_with(phase_ms, 0, voice, live)
+    }
+
+    fn join_with(
+        &mut self,
+        phase_ms: u64,
+        clock_ppm: i32,
+        voice: impl Source + 'static,
+        live: Live,
     ) -> usize {
         let person = self.members.len() as u8;
         let request = LegRequest {
@@ -141,7 +173,7 @@ impl Room {
         let grant = self.shard.add_leg(self.now, self.conference, &request).unwrap();
         let start = self.now + Duration::from_millis(phase_ms);
         let ssrcs = (grant.send_ssrc, grant.receive_ssrcs[0]);
-        self.members.push(Member::new(person, (start, clock_ppm), ssrcs, voice));
+        self.members.push(Member::new(person, (start, clock_ppm), ssrcs, voice, live));
         self.members.len() - 1
     }
 
@@ -158,45 +190,52 @@ impl Room {
         let (end, mut wire) = (self.now + time, Wire::default());
         loop {
             let members = self.members.iter().filter_map(|member| member.media.poll_timeout());
-            let next = members.chain(self.shard.poll_timeout()).min();
+            let arrival = self.under_way.front().map(|(at, ..)| *at);
+            let next = members.chain(self.shard.poll_timeout()).chain(arrival).min();
             let Some(at) = next.filter(|at| *at < end) else { break };
             self.now = self.now.max(at);
+            self.arrive(&mut wire);
             for index in 0..self.members.len() {
                 let member = &mut self.members[index];
                 if member.media.poll_timeout().is_some_and(|at| at <= self.now) {
                     let from = member.address;
                     member.media.handle_timeout(self.now, &mut wire);
                     member.media.handle_sent(self.now);
-                    for (_, mut bytes) in std::mem::take(&mut wire.0) {
-                        let received_at = self.now;
-                        let datagram = Datagram { from, received_at, bytes: &mut bytes };
-                        self.shard.handle_datagram(self.now, datagram, &mut wire);
-                        self.deliver(&mut wire);
-                    }
+                    self.send(from, &mut wire);
                 }
             }
             self.shard.handle_timeout(self.now, &mut wire);
-            self.deliver(&mut wire);
+            self.send(NODE, &mut wire);
+            self.arrive(&mut wire);
             while self.shard.poll_event().is_some() {}
         }
         self.now = end;
     }
 
-    fn deliver(&mut self, wire: &mut Wire) {
-        while !wire.0.is_empty() {
-            let mut back = Wire::default();
-            for (to, mut bytes) in wire.0.drain(..) {
-                let member = self.members.iter_mut().find(|member| member.address == to).unwrap();
-                let datagram = Datagram { from: NODE, received_at: self.now, bytes: &mut bytes };
-                let before = back.0.len();
-                member.media.handle_datagram(self.now, datagram, &mut back);
-                for (to, _) in &mut back.0[before..] {
-                    *to = member.address;
-                }
-            }
-            for (from, mut bytes) in back.0 {
-                let datagram = Datagram { from, received_at: self.now, bytes: &mut bytes };
+    /// Sends what is on the wire on its way.
+    fn send(&mut self, from: SocketAddr, wire: &mut Wire) {
+        let arrives_at = self.now + self.way;
+        for (to, bytes) in wire.0.drain(..) {
+            self.under_way.push_back((arrives_at, from, to, bytes));
+        }
+        if self.way.is_zero() {
+            self.arrive(wire);
+        }
+    }
+
+    /// Hands over whatever has arrived.
+    fn arrive(&mut self, wire: &mut Wire) {
+        while let Some((_, from, to, mut bytes)) =
+            self.under_way.pop_front_if(|(at, ..)| *at <= self.now)
+        {
+            let datagram = Datagram { from, received_at: self.now, bytes: &mut bytes };
+            if to == NODE {
                 self.shard.handle_datagram(self.now, datagram, wire);
+                self.send(NODE, wire);
+            } else {
+                let member = self.members.iter_mut().find(|member| member.address == to).unwrap();
+                member.media.handle_datagram(self.now, datagram, wire);
+                self.send(to, wire);
             }
         }
     }
@@ -231,8 +270,13 @@ const NODE_SSRC: Ssrc = Ssrc(0x8001_0000);
 
 impl Alone {
     pub fn new(voice: impl Source + 'static) -> Self {
+        Self::live(voice, Live::default())
+    }
+
+    /// A member with a live microphone or speaker.
+    pub fn live(voice: impl Source + 'static, live: Live) -> Self {
         Self {
-            member: Member::new(1, (START, 0), (MEMBER_SSRC, NODE_SSRC), voice),
+            member: Member::new(1, (START, 0), (MEMBER_SSRC, NODE_SSRC), voice, live),
             now: START,
             sent: Vec::new(),
             compounds: 0,

@@ -17,7 +17,8 @@ use clap::{Parser, Subcommand};
 
 pub use self::{
     args::{
-        BulkArgs, CaAction, CaArgs, ConfigArgs, DemoArgs, EnrollArgs, HostArgs, JoinArgs, NodeArgs,
+        BulkArgs, CaAction, CaArgs, ConfigArgs, DemoArgs, DevicesArgs, EnrollArgs, HostArgs,
+        JoinArgs, NodeArgs,
     },
     failure::Failure,
     host_port::{HostPort, NodeAddress},
@@ -54,6 +55,7 @@ pub enum Command {
     Node(NodeArgs),
     Host(HostArgs),
     Join(JoinArgs),
+    Devices(DevicesArgs),
     Demo(DemoArgs),
     Config(ConfigArgs),
 }
@@ -67,7 +69,7 @@ impl Command {
             Self::Node(args) => args.flags(),
             Self::Host(args) => args.flags(),
             Self::Join(args) => args.flags(),
-            Self::Demo(_) | Self::Config(_) => Vec::new(),
+            Self::Devices(_) | Self::Demo(_) | Self::Config(_) => Vec::new(),
         }
     }
 }
@@ -102,6 +104,7 @@ async fn dispatch(config: Config, command: Command) -> Result<(), Failure> {
         Command::Node(_) => commands::node::run(&config).await,
         Command::Host(args) => commands::host::run(&config, args).await,
         Command::Join(args) => commands::join::run(&config, args).await,
+        Command::Devices(_) => commands::devices::run(),
         Command::Demo(args) => demo::run(&config, args).await,
         Command::Config(args) => args.run(&config),
     }

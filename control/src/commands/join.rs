@@ -1,4 +1,4 @@
-//! `sabha join`: a member that says one WAV file and records what it hears.
+//! `sabha join`: a member that says a WAV file or what a microphone hears, and records or plays.
 
 mod quality;
 
@@ -7,9 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use sabha_client::media::{
-    MemberCommand, MemberMedia, MemberReport, MemberSettings, Schedule, Source, Utterance, WavSink,
+    MemberCommand, MemberMedia, MemberReport, MemberSettings, Schedule, Sink, Source, Utterance,
+    WavSink,
 };
 use sabha_client::member::{Device, Leg, NodeSession};
+use sabha_client::processing::MicrophoneSettings;
 use sabha_client::sound::{Clip, WavRecorder};
 use sabha_core::message::Event;
 use sabha_core::signalling::{ClientCredentials, SignallingEndpoint};
@@ -20,6 +22,7 @@ use sabha_media::rtp::PayloadType;
 use sabha_media::shard::MediaEpoch;
 use sabha_transport::{Clock as MediaClock, Driver, DriverConfig, MediaSocket, PollDriver};
 
+use super::devices;
 use crate::{
     cli::{Failure, JoinArgs, Progress, Shutdown, output},
     config::{ClientConfig, Config},
@@ -33,27 +36,20 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
     let mut shutdown = Shutdown::listen()?;
     let clock = Clock::system();
     let identity = Identity::load(clock.now(), &config.identity.dir)?;
-    let clip = Clip::read(&args.input)?;
-    let recorder = WavRecorder::create(&args.output)?;
+    let voice = Voice::open(&args)?;
+    let sink = open_sink(&args)?;
     let (session, leg) = join(config, &args, clock, identity).await?;
     let answer = leg.answer.clone();
-    let length = Duration::from_secs_f64(clip.seconds());
-    let source: Box<dyn Source> = match args.repeat {
-        true => Box::new(Loop::new(clip.samples)),
-        false => {
-            let said = Utterance { start: 0, samples: clip.samples.into() };
-            Box::new(Schedule::new(vec![said], 0.0, 1))
-        }
-    };
-    let lasts = match (args.seconds, args.repeat) {
-        (Some(seconds), _) => Some(Duration::from_secs(u64::from(seconds))),
-        (None, true) => None,
-        (None, false) => Some(length + TAIL),
-    };
+    let given = args.seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    let lasts = given.or_else(|| voice.length.map(|length| length + TAIL));
     let socket = MediaSocket::bind(local_address(&config.client, leg.media))?;
     let media_clock = MediaClock::process();
-    let settings = member_settings(leg, &config.client, media_clock.now());
-    let media = MemberMedia::new(&settings, source, Box::new(WavSink::new(recorder)))?;
+    let settings = MemberSettings {
+        microphone: voice.microphone,
+        sidetone: args.speaker.is_some(),
+        ..member_settings(leg, &config.client, media_clock.now())
+    };
+    let media = MemberMedia::new(&settings, voice.source, sink)?;
     let driver = PollDriver::start(
         DriverConfig { real_time: true, ..DriverConfig::default() },
         media_clock,
@@ -84,8 +80,51 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
     if let Err(error) = left {
         tracing::debug!(%error, "the node did not confirm that we left");
     }
-    print_report(&report, &why, &args.output)?;
+    print_report(&report, &why, args.output.as_deref())?;
     Ok(())
+}
+
+/// What a member says.
+struct Voice {
+    source: Box<dyn Source>,
+    /// Unless it goes on for ever.
+    length: Option<Duration>,
+    /// What is done to it, if it is live.
+    microphone: Option<MicrophoneSettings>,
+}
+
+impl Voice {
+    fn open(args: &JoinArgs) -> Result<Self, Failure> {
+        if let Some(name) = &args.microphone {
+            let settings = MicrophoneSettings {
+                echo_cancellation: !args.no_echo_cancellation,
+                noise_suppression: !args.no_noise_suppression,
+                gain_control: !args.no_gain_control,
+            };
+            let source = devices::microphone(name)?;
+            return Ok(Self { source, length: None, microphone: Some(settings) });
+        }
+        let Some(input) = &args.input else {
+            return Err(Failure::usage("give --in or --microphone"));
+        };
+        let clip = Clip::read(input)?;
+        let length = Duration::from_secs_f64(clip.seconds());
+        if args.repeat {
+            let source = Box::new(Loop::new(clip.samples));
+            return Ok(Self { source, length: None, microphone: None });
+        }
+        let said = Utterance { start: 0, samples: clip.samples.into() };
+        let source = Box::new(Schedule::new(vec![said], 0.0, 1));
+        Ok(Self { source, length: Some(length), microphone: None })
+    }
+}
+
+fn open_sink(args: &JoinArgs) -> Result<Box<dyn Sink>, Failure> {
+    if let Some(name) = &args.speaker {
+        return devices::speaker(name);
+    }
+    let Some(output) = &args.output else { return Err(Failure::usage("give --out or --speaker")) };
+    Ok(Box::new(WavSink::new(WavRecorder::create(output)?)))
 }
 
 async fn join(
@@ -123,6 +162,8 @@ pub fn member_settings(
         playout_delay: config.playout_delay,
         start,
         clock_ppm: 0,
+        microphone: None,
+        sidetone: false,
         log_timing: false,
         tap: None,
     }
@@ -163,7 +204,7 @@ async fn follow(session: &NodeSession) -> Result<String, Failure> {
     }
 }
 
-fn print_report(report: &MemberReport, why: &str, output: &Path) -> Result<(), Failure> {
+fn print_report(report: &MemberReport, why: &str, output: Option<&Path>) -> Result<(), Failure> {
     let round_trip = report
         .round_trip
         .map_or("unknown".to_owned(), |trip| format!("{:.1} ms", trip.as_secs_f64() * 1_000.0));
@@ -171,14 +212,16 @@ fn print_report(report: &MemberReport, why: &str, output: &Path) -> Result<(), F
         report.quality().map_or("nothing was heard".to_owned(), |one| quality::line(&one));
     output::print(&format!(
         "left: {why}\nsent {} packets, received {}, lost {}, concealed {}\njitter {:.1} ms, round \
-         trip {round_trip}\n{quality}\nrecorded {}\n",
+         trip {round_trip}\n{quality}\n",
         report.packets_out,
         report.packets_in,
         report.lost,
         report.concealed,
         report.jitter.as_secs_f64() * 1_000.0,
-        output.display(),
     ))?;
+    if let Some(output) = output {
+        output::print(&format!("recorded {}\n", output.display()))?;
+    }
     if !report.connected {
         return Err(Failure::new(
             "the node was never heard on the media path; check that UDP passes the firewalls",

@@ -110,6 +110,8 @@ impl Member {
             playout_delay: Duration::from_millis(60),
             start: MediaClock::process().now(),
             clock_ppm: 0,
+            microphone: None,
+            sidetone: false,
             log_timing: false,
             tap: tap.map(|log| log.clone() as Arc<dyn ProtectTap>),
         };

@@ -175,7 +175,7 @@ mod tests {
         for order in [UplinkOrder::Voice, UplinkOrder::Probes, UplinkOrder::Everything] {
             let mut writer = CompoundWriter::new(&mut out);
             writer.receiver_report(Ssrc(9), &[]).unwrap();
-            let said = KeepAlive { epoch: MediaEpoch::default(), uplink: order }.to_bytes();
+            let said = KeepAlive { uplink: order, ..KeepAlive::default() }.to_bytes();
             writer.application(&keep_alive(Ssrc(9), &said)).unwrap();
             let length = writer.finish();
             let mut contact = contact();

@@ -1,6 +1,6 @@
 //! Step 2 of a packet's way: from a datagram to the leg's engine.
 
-use super::{Events, RemoteReception, Shard, ShardEvent};
+use super::{Events, KeepAlive, RemoteReception, Shard, ShardEvent};
 use crate::codec::samples_duration;
 use crate::drop_reason::DropReason;
 use crate::engine::{Engine, EngineInput, IncomingPacket};
@@ -100,13 +100,18 @@ impl<E: Engine> Shard<E> {
         let plain = leg.receiver.unprotect_rtcp(bytes)?;
         let is_newest = leg.receiver.newest_rtcp_index(ssrc) == Some(plain.index);
         let has_moved = is_newest && leg.follow(now, from);
-        let id = leg.id;
+        let (id, own_voice) = (leg.id, leg.own_voice);
         let heard = RtcpPackets::parse(&bytes[..plain.length]).map(|packets| {
             self.counters.reports_in += 1;
             hear_compound(leg, packets, received_at, &mut self.events)
         });
+        let wish = Some(leg.own_voice).filter(|wish| *wish != own_voice);
         if has_moved {
             self.answer_new_address(now, id, transmit);
+        }
+        if let Some(own_voice) = wish {
+            self.handle_input(now, id, |leg| EngineInput::SetOwnVoice { leg, own_voice });
+            self.send_report(now, id, transmit);
         }
         if let Some(reception) = heard? {
             self.counters.receptions.count(&reception);
@@ -151,7 +156,11 @@ fn hear_compound(
                     leg.said_goodbye = events.push(ShardEvent::Goodbye(leg.id));
                 }
             }
-            RtcpPacket::SourceDescription(_) | RtcpPacket::Application(_) => {}
+            RtcpPacket::Application(packet) => {
+                let said = KeepAlive::from_application(&packet);
+                leg.own_voice = said.map_or(leg.own_voice, |said| said.own_voice);
+            }
+            RtcpPacket::SourceDescription(_) => {}
         }
     }
     reception

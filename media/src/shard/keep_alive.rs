@@ -1,4 +1,5 @@
-//! The keep-alive: an application-defined RTCP packet with the epoch and the uplink order.
+//! The keep-alive: an application-defined RTCP packet with the epoch, the uplink order, and what
+//! becomes of a member's own voice.
 //!
 //! In each compound between a shard and its members, both ways. Under SRTCP, so what a member
 //! reads in it is the node's word.
@@ -29,6 +30,16 @@ pub enum UplinkOrder {
     Probes,
 }
 
+/// Whether a member hears their own voice in what a node sends them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OwnVoice {
+    /// At the share that the conference's host has set.
+    #[default]
+    Returned,
+    /// Not at all: the member's device lets them hear themselves, sooner than the node could.
+    LeftOut,
+}
+
 /// What a keep-alive says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeepAlive {
@@ -36,12 +47,15 @@ pub struct KeepAlive {
     pub epoch: MediaEpoch,
     /// What the node wants of the member; a member writes `Everything`, and no node reads it.
     pub uplink: UplinkOrder,
+    /// From a member what it wishes, from a node what holds.
+    pub own_voice: OwnVoice,
 }
 
 /// The name of our application-defined RTCP packets.
 pub const KEEP_ALIVE_NAME: [u8; 4] = *b"SABH";
 
-/// Subtype of a keep-alive: 8 octets epoch counter, 2 octets rank, 1 octet uplink order, 1 zero.
+/// Subtype of a keep-alive: 8 octets epoch counter, 2 octets rank, 1 octet
+/// uplink order, 1 octet own voice.
 pub const KEEP_ALIVE_SUBTYPE: u8 = 0;
 
 /// Octets of a keep-alive's data.
@@ -54,6 +68,7 @@ impl KeepAlive {
         bytes[..8].copy_from_slice(&self.epoch.counter.to_be_bytes());
         bytes[8..10].copy_from_slice(&self.epoch.rank.to_be_bytes());
         bytes[10] = self.uplink.number();
+        bytes[11] = self.own_voice.number();
         bytes
     }
 
@@ -63,7 +78,11 @@ impl KeepAlive {
         let (rank, rest) = rest.split_first_chunk()?;
         let epoch =
             MediaEpoch { counter: u64::from_be_bytes(*counter), rank: u16::from_be_bytes(*rank) };
-        Some(Self { epoch, uplink: UplinkOrder::from_number(*rest.first()?) })
+        let (uplink, rest) = rest.split_first()?;
+        // Versions before this octet was named wrote zero, or ended before it.
+        let own_voice =
+            rest.first().map_or(OwnVoice::Returned, |number| OwnVoice::from_number(*number));
+        Some(Self { epoch, uplink: UplinkOrder::from_number(*uplink), own_voice })
     }
 
     /// Reads an RTCP packet; `None` if it is no keep-alive.
@@ -74,9 +93,9 @@ impl KeepAlive {
 }
 
 impl From<MediaEpoch> for KeepAlive {
-    /// Makes what a member says: its epoch, and no order.
+    /// Makes what a member says: its epoch, no order, and no wish.
     fn from(epoch: MediaEpoch) -> Self {
-        Self { epoch, uplink: UplinkOrder::Everything }
+        Self { epoch, ..Self::default() }
     }
 }
 
@@ -101,6 +120,24 @@ impl UplinkOrder {
     }
 }
 
+impl OwnVoice {
+    /// Returns its number on the wire.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Returned => 0,
+            Self::LeftOut => 1,
+        }
+    }
+
+    /// Reads a number from the wire. One that a later version may send changes nothing.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::LeftOut,
+            _ => Self::Returned,
+        }
+    }
+}
+
 /// Makes a keep-alive packet around its data.
 pub fn keep_alive(ssrc: Ssrc, bytes: &[u8; KEEP_ALIVE_LEN]) -> Application<'_> {
     Application { subtype: KEEP_ALIVE_SUBTYPE, ssrc, name: KEEP_ALIVE_NAME, data: bytes }
@@ -117,12 +154,24 @@ mod tests {
         for (uplink, number) in
             [(UplinkOrder::Everything, 0), (UplinkOrder::Voice, 1), (UplinkOrder::Probes, 2)]
         {
-            let said = KeepAlive { epoch: EPOCH, uplink };
-            let bytes = said.to_bytes();
-            assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, number, 0]);
-            assert_eq!(KeepAlive::from_bytes(&bytes), Some(said));
-            assert_eq!(KeepAlive::from_bytes(&[&bytes[..], &[7; 8]].concat()), Some(said));
+            for (own_voice, own) in [(OwnVoice::Returned, 0), (OwnVoice::LeftOut, 1)] {
+                let said = KeepAlive { epoch: EPOCH, uplink, own_voice };
+                let bytes = said.to_bytes();
+                assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, number, own]);
+                assert_eq!(KeepAlive::from_bytes(&bytes), Some(said));
+                assert_eq!(KeepAlive::from_bytes(&[&bytes[..], &[7; 8]].concat()), Some(said));
+            }
         }
+    }
+
+    #[test]
+    fn unknown_wish_for_the_own_voice_changes_nothing() {
+        let mut bytes = KeepAlive::from(EPOCH).to_bytes();
+        for number in [2, 255] {
+            bytes[11] = number;
+            assert_eq!(KeepAlive::from_bytes(&bytes), Some(KeepAlive::from(EPOCH)));
+        }
+        assert_eq!(KeepAlive::from_bytes(&bytes[..11]), Some(KeepAlive::from(EPOCH)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::reception::Reception;
 use crate::rtcp::{CompactNtp, ExtendedSequence, ReportBlocks};
 use crate::rtp::{RtpHeader, RtpTimestamp};
 use crate::shard::orders::LegOrders;
-use crate::shard::{ConferenceKey, ntp};
+use crate::shard::{ConferenceKey, OwnVoice, ntp};
 use crate::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, Streams, StreamsError};
 use crate::time::Instant;
 
@@ -86,6 +86,8 @@ pub(super) struct Leg {
     pub(super) remote: RemoteReception,
     pub(super) last_sr: Option<(CompactNtp, Instant)>,
     pub(super) orders: LegOrders,
+    /// What the member is told of its own voice.
+    pub(super) own_voice: OwnVoice,
 }
 
 /// What was sent of one stream.
@@ -126,6 +128,7 @@ impl Leg {
             remote: RemoteReception::default(),
             last_sr: None,
             orders: LegOrders::default(),
+            own_voice: OwnVoice::default(),
         })
     }
 
@@ -187,6 +190,6 @@ impl Leg {
 }
 
 /// What a leg takes in the table: with the four contexts of its ciphers, 0.6 KiB each, 3 KiB.
-const LEG_SIZE_MAX: usize = 640;
+const LEG_SIZE_MAX: usize = 704;
 
 const _: () = assert!(size_of::<Leg>() <= LEG_SIZE_MAX, "ten thousand legs are to stay small");

@@ -27,8 +27,8 @@ pub use counters::{ReceptionSums, ShardCounters};
 pub use error::ShardError;
 pub use events::ShardEvent;
 pub use keep_alive::{
-    KEEP_ALIVE_LEN, KEEP_ALIVE_NAME, KEEP_ALIVE_SUBTYPE, KeepAlive, MediaEpoch, UplinkOrder,
-    keep_alive,
+    KEEP_ALIVE_LEN, KEEP_ALIVE_NAME, KEEP_ALIVE_SUBTYPE, KeepAlive, MediaEpoch, OwnVoice,
+    UplinkOrder, keep_alive,
 };
 pub use leg::{LegGrant, LegReport, LegRequest, RemoteReception};
 pub use orders::{PROMOTION_HOLD, PROMOTION_LEVEL};

@@ -55,7 +55,7 @@ impl<E: Engine> Shard<E> {
         demote_if_quiet(now, leg, conference, counters);
         let Some(to) = leg.address else { return };
         let order = leg.orders.under(*uplink);
-        let said = KeepAlive { epoch: conference.epoch, uplink: order };
+        let said = KeepAlive { epoch: conference.epoch, uplink: order, own_voice: leg.own_voice };
         transmit.transmit(to, |slot| {
             let written = {
                 let inbound = &mut counters.ratings.inbound;

@@ -7,12 +7,12 @@ use sabha_core::message::JoinLink;
 
 use crate::{cli::args::given, config::Flag};
 
-/// Join a conference: send one WAV file, record another
+/// Join a conference: by WAV files, or by microphone and speaker
 ///
 /// Registers with the host that the link names, joins at the node that carries the conference,
-/// sends the one file and records what is heard to the other. It ends when the file ends, after
-/// --for, or by SIGTERM or Ctrl-C; the recording is complete in each case. Every five seconds in
-/// which something is heard, and at the end, it prints how good that was: loss, jitter, delay,
+/// sends a file or a microphone and records or plays what is heard. It ends when the file ends,
+/// after --for, or by SIGTERM or Ctrl-C; the recording is complete in each case. Every five seconds
+/// in which something is heard, and at the end, it prints how good that was: loss, jitter, delay,
 /// buffer and mean opinion score (MOS, 1 to 4.5, estimated by ITU-T G.107.1).
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = HELP)]
@@ -20,16 +20,41 @@ pub struct JoinArgs {
     /// The join link, from `sabha:` to its end
     pub link: JoinLink,
     /// WAV file to send
-    #[arg(long = "in", value_name = "FILE.wav")]
-    pub input: PathBuf,
+    #[arg(
+        long = "in",
+        value_name = "FILE.wav",
+        required_unless_present = "microphone",
+        conflicts_with = "microphone"
+    )]
+    pub input: Option<PathBuf>,
     /// WAV file to record to; replaced if it exists
-    #[arg(long = "out", value_name = "FILE.wav")]
-    pub output: PathBuf,
+    #[arg(
+        long = "out",
+        value_name = "FILE.wav",
+        required_unless_present = "speaker",
+        conflicts_with = "speaker"
+    )]
+    pub output: Option<PathBuf>,
+    /// Send a microphone, without echo and noise; its name is one of `sabha devices`
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = DEFAULT)]
+    pub microphone: Option<String>,
+    /// Play to a speaker; its name is one of `sabha devices`
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = DEFAULT)]
+    pub speaker: Option<String>,
+    /// Send the microphone with its echo, as with headphones
+    #[arg(long, requires = "microphone")]
+    pub no_echo_cancellation: bool,
+    /// Send the microphone with its noise, as for music
+    #[arg(long, requires = "microphone")]
+    pub no_noise_suppression: bool,
+    /// Send the microphone as loud as it is
+    #[arg(long, requires = "microphone")]
+    pub no_gain_control: bool,
     /// Leave after so many seconds [default: when the file ends]
     #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub seconds: Option<u32>,
     /// Send the file again and again
-    #[arg(long = "loop")]
+    #[arg(long = "loop", conflicts_with = "microphone")]
     pub repeat: bool,
     /// Folder of the identity [default: $XDG_DATA_HOME/sabha]
     #[arg(long)]
@@ -42,10 +67,14 @@ impl JoinArgs {
     }
 }
 
+/// The system's choice of a device.
+const DEFAULT: &str = "default";
+
 const HELP: &str = "\
 Examples:
   sabha join sabha:ae5q... --in hello.wav --out heard.wav
   sabha join sabha:ae5q... --in music.wav --out heard.wav --loop --for 600
+  sabha join sabha:ae5q... --microphone --speaker
 
 Files: the identity is read from $XDG_DATA_HOME/sabha (by default ~/.local/share/sabha); the
 recording is a WAV file of 48 kHz, mono.

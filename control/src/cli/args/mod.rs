@@ -6,6 +6,7 @@
 mod ca;
 mod config;
 mod demo;
+mod devices;
 mod enroll;
 mod host;
 mod join;
@@ -16,6 +17,7 @@ pub use self::{
     ca::{BulkArgs, CaAction, CaArgs},
     config::ConfigArgs,
     demo::DemoArgs,
+    devices::DevicesArgs,
     enroll::EnrollArgs,
     host::HostArgs,
     join::JoinArgs,

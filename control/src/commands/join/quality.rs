@@ -69,9 +69,8 @@ mod tests {
         let at = Instant::from_millis(1_000);
         for number in 0..200 {
             let received_at = (number % 50 > 0).then(|| at - Duration::from_millis(30));
-            report
-                .heard
-                .count(at, &PlayedFrame { samples: FRAME_SAMPLES, received_at, level: None });
+            let frame = PlayedFrame { samples: FRAME_SAMPLES, received_at, ..Default::default() };
+            report.heard.count(at, &frame, FRAME_SAMPLES);
         }
         let told = line(&report.quality().unwrap());
         let (begin, mos) = told.split_once("MOS ").unwrap();
