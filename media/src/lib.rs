@@ -14,6 +14,7 @@ pub mod leg;
 pub mod outbox;
 pub mod playout;
 pub mod reception;
+pub mod red;
 pub mod rtcp;
 pub mod rtp;
 pub mod sequence;

@@ -29,6 +29,8 @@ pub struct PlayoutCounters {
     pub decodes: u64,
     /// Of those, concealments.
     pub concealments: u64,
+    /// Of those, frames made from the redundancy in the packet behind them.
+    pub repaired: u64,
     /// Payloads that the codec refused.
     pub undecodable: u64,
 }
@@ -161,9 +163,18 @@ impl<D: Decoder> Playout<D> {
             }
             Pull::Conceal(samples) => {
                 let samples = (samples as usize).min(PACKET_SAMPLES_MAX);
+                let room = &mut room[..samples];
                 counters.decodes += 1;
-                counters.concealments += 1;
-                let Ok(written) = decoder.decode(None, &mut room[..samples]) else { return false };
+                let follower = self.buffer.follower();
+                let repaired = follower.map(|packet| decoder.decode_fec(packet.payload, room));
+                let written = if let Some(Ok(written)) = repaired {
+                    counters.repaired += 1;
+                    written
+                } else {
+                    counters.concealments += 1;
+                    let Ok(written) = decoder.decode(None, room) else { return false };
+                    written
+                };
                 self.newest = Newest { received_at: None, level: None, ..self.newest };
                 self.extend(written);
             }
@@ -213,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::codec::opus::{OpusDecoder, OpusEncoder};
-    use crate::codec::{Encoder, EncoderSettings, PAYLOAD_SIZE_MAX};
+    use crate::codec::{CodecError, Encoder, EncoderSettings, PAYLOAD_SIZE_MAX};
     use crate::rtp::RtpTimestamp;
 
     const JITTER: JitterSettings = JitterSettings {
@@ -260,6 +271,53 @@ mod tests {
         }
         let concealed = playout.fill(at(50), &mut 0, &mut frame);
         assert_eq!((concealed.samples, concealed.received_at), (FRAME_SAMPLES, None));
+    }
+
+    #[test]
+    fn missing_frame_is_made_from_the_redundancy_of_its_follower() {
+        /// Has redundancy in every payload.
+        struct WithFec;
+
+        impl Decoder for WithFec {
+            fn decode(
+                &mut self,
+                payload: Option<&[u8]>,
+                pcm: &mut [f32],
+            ) -> Result<usize, CodecError> {
+                payload.ok_or(CodecError::InvalidPacket)?;
+                pcm[..FRAME_SAMPLES].fill(0.0);
+                Ok(FRAME_SAMPLES)
+            }
+
+            fn decode_fec(&mut self, _: &[u8], pcm: &mut [f32]) -> Result<usize, CodecError> {
+                pcm.fill(0.5);
+                Ok(pcm.len())
+            }
+
+            fn reset(&mut self) {}
+        }
+
+        let mut playout = Playout::new(WithFec, JITTER);
+        for index in [0, 1, 3] {
+            let packet = BufferedPacket {
+                index,
+                timestamp: RtpTimestamp(index as u32 * 960),
+                samples: 960,
+                level: LevelDbov(20),
+                received_at: at(index * 20),
+                payload: &[0x78],
+            };
+            playout.insert(&packet).unwrap();
+        }
+        let mut frame = [0.0; FRAME_SAMPLES];
+        for ms in [10, 30, 50, 70] {
+            let played = playout.fill(at(ms), &mut 0, &mut frame);
+            assert_eq!(played.samples, FRAME_SAMPLES);
+            assert_eq!(frame[0] == 0.5, ms == 50);
+        }
+        let counters = PlayoutCounters { decodes: 4, repaired: 1, ..Default::default() };
+        assert_eq!(playout.counters(), counters);
+        assert_eq!(playout.fill(at(90), &mut 0, &mut frame).samples, 0, "nothing follows");
     }
 
     #[test]

@@ -226,6 +226,15 @@ impl JitterBuffer {
         }
     }
 
+    /// Returns the packet that follows directly on what was last asked to be concealed, if it is
+    /// here: redundancy in it may stand for what is missing.
+    pub fn follower(&self) -> Option<BufferedPacket<'_>> {
+        let position = self.position.filter(|_| self.concealed > 0)?;
+        let (place, packet) = self.ring.oldest(Some(position.index))?;
+        let follows = packet.timestamp == position.timestamp.wrapping_add(self.concealed);
+        (follows && packet.index > position.index).then(|| self.ring.peek(place))
+    }
+
     /// Returns by how much every recent packet was early against the target.
     ///
     /// A tick may move earlier by this much without making any packet of this stream late. A
