@@ -102,6 +102,7 @@ fn idle_conference_with_a_silent_member_takes_less_than_two_kib() {
             first_sequence_number: SequenceNumber(3),
             timestamp_offset: 4,
         }],
+        red: true,
     };
     let taken = |members: u16| {
         let legs: Vec<_> = (0..members).map(leg).collect();

@@ -53,6 +53,8 @@ pub struct MemberSettings {
     pub receive_ssrcs: Vec<Ssrc>,
     /// The payload type of Opus, both ways.
     pub payload_type: PayloadType,
+    /// The payload type of redundant audio, both ways; `None` if it was not agreed.
+    pub red_payload_type: Option<PayloadType>,
     /// The epoch of the leg.
     pub epoch: MediaEpoch,
     /// Name of this member's source in RTCP.

@@ -115,6 +115,7 @@ impl Room {
             role: LegRole::Member,
             receive_key: key(person, 0),
             send_key: key(person, 1),
+            red: true,
         };
         let grant = self.shard.add_leg(self.now, self.conference, &request).unwrap();
         let start = self.now + Duration::from_millis(phase_ms);

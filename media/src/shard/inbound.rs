@@ -109,7 +109,8 @@ impl<E: Engine> Shard<E> {
         if let Some(reception) = heard? {
             self.counters.receptions.count(&reception);
             let loss = f32::from(reception.fraction_lost) / FRACTION_ONE;
-            self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss });
+            let burst_loss = reception.burst_loss();
+            self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss, burst_loss });
         }
         Ok(())
     }
@@ -144,10 +145,12 @@ fn hear_compound(
                     leg.said_goodbye = events.push(ShardEvent::Goodbye(leg.id));
                 }
             }
+            RtcpPacket::ExtendedReport(report) => leg.hear_losses(&report),
             RtcpPacket::SourceDescription(_) | RtcpPacket::Application(_) => {}
         }
     }
-    reception
+    // What the extended report adds may come behind it.
+    reception.map(|_| leg.remote)
 }
 
 /// What a fraction lost counts in: 1/256 (RFC 3550 section 6.4.1).

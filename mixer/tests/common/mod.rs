@@ -41,6 +41,8 @@ pub struct Room {
     /// Every datagram that left, in order, with its receiver.
     pub sent: Vec<(SocketAddr, Vec<u8>)>,
     pub keep_sent: bool,
+    /// Whether those who join from now on offer redundant audio.
+    pub red: bool,
 }
 
 #[derive(Default)]
@@ -115,6 +117,7 @@ impl Room {
             wire,
             sent: Vec::new(),
             keep_sent: false,
+            red: false,
         }
     }
 
@@ -125,7 +128,12 @@ impl Room {
             let material: Vec<u8> = (0..28).map(|i| i ^ direction ^ (index as u8) << 1).collect();
             MasterKey::new(SrtpSuite::AeadAes128Gcm, &material).unwrap()
         };
-        let request = LegRequest { role: LegRole::Member, receive_key: key(0), send_key: key(1) };
+        let request = LegRequest {
+            role: LegRole::Member,
+            receive_key: key(0),
+            send_key: key(1),
+            red: self.red,
+        };
         let grant = self.shard.add_leg(self.now, self.conference, &request).unwrap();
         let settings = EncoderSettings { bitrate: 32_000, complexity: 9 };
         let mut member = Member {
