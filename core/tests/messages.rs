@@ -104,7 +104,8 @@ fn who_does_not_speak_of_redundancy_offers_and_gets_none() {
     assert!(!says(&bytes));
     assert_eq!(Answer::decode(&bytes).unwrap(), Answer::Joined(answer));
 
-    let host = identity();
+    let ca = TestCa::new();
+    let host = ca.device("host");
     let joins = requests(&host).into_iter().filter(|request| matches!(request, Request::Join(_)));
     for join in joins {
         let bytes = join.encode().unwrap();

@@ -108,6 +108,12 @@ pub struct MemberReport {
     pub playout: JitterCounters,
     /// Frames whose packet could not be played in time.
     pub concealed: u64,
+    /// The largest number of copies that a received packet carried.
+    pub red_copies: u8,
+    /// Lost packets that came as a copy in time to be played; they count as lost all the same.
+    pub recovered: u64,
+    /// How many copies each packet with sound is sent with now.
+    pub copies_out: u8,
     /// Round trip of the media path, once known.
     pub round_trip: Option<Duration>,
     /// Whether the node was heard at all.
@@ -171,6 +177,9 @@ impl MemberMedia {
             jitter: samples(self.downlink.reception().jitter()),
             playout,
             concealed: playout.concealed,
+            red_copies: self.downlink.red_copies(),
+            recovered: self.downlink.recovered(),
+            copies_out: self.reports.copies(),
             round_trip: self.reports.round_trip(),
             connected: self.reports.is_connected(),
             finished: self.uplink.is_finished(),
@@ -217,6 +226,7 @@ impl MemberMedia {
                 if let Some(order) = self.reports.handle_compound(compound, received_at)? {
                     self.uplink.gate_mut().set_order(order);
                 }
+                self.uplink.set_copies(self.reports.copies());
                 Ok(())
             }
             PacketKind::Neither => Err(DropReason::NotRtp),

@@ -31,6 +31,7 @@ pub const NODE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9_000);
 const EPOCH: MediaEpoch = MediaEpoch { counter: 1, rank: 0 };
 const PAYLOAD_TYPE: PayloadType = PayloadType(111);
+const RED_PAYLOAD_TYPE: PayloadType = PayloadType(112);
 
 /// Datagrams on their way.
 #[derive(Default)]
@@ -65,6 +66,7 @@ impl Member {
             send_ssrc: ssrcs.0,
             receive_ssrcs: vec![ssrcs.1],
             payload_type: PAYLOAD_TYPE,
+            red_payload_type: Some(RED_PAYLOAD_TYPE),
             epoch: EPOCH,
             cname: "member".into(),
             encoder: EncoderSettings { bitrate: 32_000, complexity: 5 },

@@ -242,6 +242,7 @@ fn member(script: &Script, recording: &Recording) -> Member {
         lost: recording.report.lost.max(0).cast_unsigned(),
         concealed: recording.report.concealed,
         jitter_ms: round(recording.report.jitter.as_secs_f64() * 1_000.0),
+        red_copies: recording.report.red_copies,
     }
 }
 

@@ -108,8 +108,7 @@ impl<E: Engine> Shard<E> {
         }
         if let Some(reception) = heard? {
             self.counters.receptions.count(&reception);
-            let loss = f32::from(reception.fraction_lost) / FRACTION_ONE;
-            let burst_loss = reception.burst_loss();
+            let (loss, burst_loss) = (reception.loss(), reception.burst_loss());
             self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss, burst_loss });
         }
         Ok(())
@@ -152,6 +151,3 @@ fn hear_compound(
     // What the extended report adds may come behind it.
     reception.map(|_| leg.remote)
 }
-
-/// What a fraction lost counts in: 1/256 (RFC 3550 section 6.4.1).
-const FRACTION_ONE: f32 = 256.0;

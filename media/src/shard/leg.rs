@@ -52,6 +52,11 @@ pub struct RemoteReception {
 }
 
 impl RemoteReception {
+    /// Returns the share of packets lost, 0.0 to 1.0.
+    pub fn loss(&self) -> f32 {
+        f32::from(self.fraction_lost) / FRACTION_ONE
+    }
+
     /// Returns the share of packets lost together with their follower, 0.0 to 1.0; that is nothing
     /// if none was lost, and `None` if the member does not tell.
     pub fn burst_loss(&self) -> Option<f32> {
@@ -197,6 +202,9 @@ impl Leg {
         }
     }
 }
+
+/// What a fraction lost counts in: 1/256 (RFC 3550 section 6.4.1).
+const FRACTION_ONE: f32 = 256.0;
 
 /// What `burst_lost` counts in.
 const BURST_LOST_ONE: f32 = 65_536.0;

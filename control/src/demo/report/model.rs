@@ -139,6 +139,9 @@ pub struct Member {
     pub concealed: u64,
     /// Interarrival jitter (RFC 3550 section 6.4.1), in ms.
     pub jitter_ms: f64,
+    /// The largest number of copies that a packet carried (RFC 2198), 0 to 2.
+    #[serde(default)]
+    pub red_copies: u8,
 }
 
 #[cfg(test)]
@@ -185,7 +188,16 @@ mod tests {
             "node_cpu_ms_per_member_second",
         ];
         assert_eq!(fields(&json["conference"]), sorted(conference));
-        let silent = ["user", "wav", "packets_in", "packets_due", "lost", "concealed", "jitter_ms"];
+        let silent = [
+            "user",
+            "wav",
+            "packets_in",
+            "packets_due",
+            "lost",
+            "concealed",
+            "jitter_ms",
+            "red_copies",
+        ];
         assert_eq!(fields(&json["members"][1]), sorted(silent));
         assert_eq!(json["members"][0]["reference_wav"], "r.wav");
         assert_eq!((&json["checks"][0]["value"], &json["ok"]), (&0.into(), &true.into()));
