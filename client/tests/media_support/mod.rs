@@ -29,6 +29,7 @@ pub const START: Instant = Instant::from_millis(1_000_000);
 pub const FRAME: Duration = Duration::from_millis(20);
 pub const NODE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9_000);
+const PLAYOUT_DELAY: Duration = Duration::from_millis(10);
 const EPOCH: MediaEpoch = MediaEpoch { counter: 1, rank: 0 };
 const PAYLOAD_TYPE: PayloadType = PayloadType(111);
 const RED_PAYLOAD_TYPE: PayloadType = PayloadType(112);
@@ -57,7 +58,13 @@ pub struct Member {
 
 impl Member {
     /// A member whose first frame is sent at `start`.
-    fn new(person: u8, start: Instant, ssrcs: (Ssrc, Ssrc), voice: impl Source + 'static) -> Self {
+    fn new(
+        person: u8,
+        start: Instant,
+        ssrcs: (Ssrc, Ssrc),
+        playout_delay: Duration,
+        voice: impl Source + 'static,
+    ) -> Self {
         let heard = BufferSink::default();
         let settings = MemberSettings {
             node: NODE,
@@ -70,7 +77,7 @@ impl Member {
             epoch: EPOCH,
             cname: "member".into(),
             encoder: EncoderSettings { bitrate: 32_000, complexity: 5 },
-            playout_delay: Duration::from_millis(10),
+            playout_delay,
             start,
             clock_ppm: 0,
             log_timing: true,
@@ -97,6 +104,38 @@ pub struct Room {
     pub conference: ConferenceKey,
     pub members: Vec<Member>,
     pub now: Instant,
+    /// Who loses datagrams, both ways.
+    pub lossy: Option<LossyLeg>,
+    /// How long packets wait at members who join from now on.
+    pub playout_delay: Duration,
+}
+
+/// A leg that loses datagrams at random, some of them in a row.
+pub struct LossyLeg {
+    pub member: usize,
+    /// The share of datagrams lost, in percent.
+    pub percent: u64,
+    /// How many are lost in a row.
+    pub burst: u64,
+    random: u64,
+    left: u64,
+}
+
+impl LossyLeg {
+    pub fn new(member: usize, percent: u64, burst: u64) -> Self {
+        Self { member, percent, burst, random: 11, left: 0 }
+    }
+
+    fn loses(&mut self) -> bool {
+        if self.left == 0 {
+            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let begins = (self.random >> 33) % (100 * self.burst) < self.percent;
+            self.left = if begins { self.burst } else { 0 };
+        }
+        let is_lost = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_lost
+    }
 }
 
 impl Room {
@@ -107,7 +146,14 @@ impl Room {
         let resources = MixerResources::new(Opus, ResourceLimits::default());
         let mut shard = Shard::new(config, resources);
         let conference = shard.add_conference(Mixer::new(settings).unwrap(), EPOCH).unwrap();
-        Self { shard, conference, members: Vec::new(), now: START }
+        Self {
+            shard,
+            conference,
+            members: Vec::new(),
+            now: START,
+            lossy: None,
+            playout_delay: PLAYOUT_DELAY,
+        }
     }
 
     /// Adds a member who begins `phase_ms` from now; returns their index.
@@ -122,7 +168,7 @@ impl Room {
         let grant = self.shard.add_leg(self.now, self.conference, &request).unwrap();
         let start = self.now + Duration::from_millis(phase_ms);
         let ssrcs = (grant.send_ssrc, grant.receive_ssrcs[0]);
-        self.members.push(Member::new(person, start, ssrcs, voice));
+        self.members.push(Member::new(person, start, ssrcs, self.playout_delay, voice));
         self.members.len() - 1
     }
 
@@ -141,6 +187,9 @@ impl Room {
                     member.media.handle_timeout(self.now, &mut wire);
                     member.media.handle_sent(self.now);
                     for (_, mut bytes) in std::mem::take(&mut wire.0) {
+                        if self.loses(index) {
+                            continue;
+                        }
                         let received_at = self.now;
                         let datagram = Datagram { from, received_at, bytes: &mut bytes };
                         self.shard.handle_datagram(self.now, datagram, &mut wire);
@@ -155,9 +204,17 @@ impl Room {
         self.now = end;
     }
 
+    fn loses(&mut self, member: usize) -> bool {
+        self.lossy.as_mut().is_some_and(|leg| leg.member == member && leg.loses())
+    }
+
     fn deliver(&mut self, wire: &mut Wire) {
         for (to, mut bytes) in wire.0.drain(..) {
-            let member = self.members.iter_mut().find(|member| member.address == to).unwrap();
+            let index = self.members.iter().position(|member| member.address == to).unwrap();
+            if self.loses(index) {
+                continue;
+            }
+            let member = &mut self.members[index];
             let datagram = Datagram { from: NODE, received_at: self.now, bytes: &mut bytes };
             member.media.handle_datagram(self.now, datagram, &mut Wire::default());
         }
@@ -194,7 +251,7 @@ const NODE_SSRC: Ssrc = Ssrc(0x8001_0000);
 impl Alone {
     pub fn new(voice: impl Source + 'static) -> Self {
         Self {
-            member: Member::new(1, START, (MEMBER_SSRC, NODE_SSRC), voice),
+            member: Member::new(1, START, (MEMBER_SSRC, NODE_SSRC), PLAYOUT_DELAY, voice),
             now: START,
             sent: Vec::new(),
             compounds: 0,
