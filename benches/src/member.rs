@@ -31,6 +31,7 @@ impl Member {
             role: LegRole::Member,
             receive_key: key(index, 0),
             send_key: key(index, 1),
+            red: true,
         };
         let grant = shard.add_leg(START, conference, &request).expect("room for every member");
         let sender = SrtpSender::new(&key(index, 0), &[grant.send_ssrc]).expect("one stream");

@@ -182,6 +182,7 @@ impl NodeSession {
             role,
             suites: SrtpSuite::ALL.iter().map(|suite| suite.id()).collect(),
             client_version: concat!("sabha/", env!("CARGO_PKG_VERSION")).into(),
+            red: true,
         });
         let answer = match self.session.request(&request).await? {
             Answer::Joined(answer) => answer,

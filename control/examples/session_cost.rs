@@ -196,6 +196,7 @@ impl Room {
             role: LegRole::Member,
             suites: SrtpSuite::ALL.iter().map(|suite| suite.id()).collect(),
             client_version: "session_cost".into(),
+            red: true,
         })
     }
 }

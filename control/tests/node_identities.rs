@@ -119,6 +119,7 @@ fn join_answer(leg_generation: u32) -> JoinAnswer {
         send_ssrc: Ssrc(1),
         receive_ssrcs: vec![Ssrc(2)],
         payload_type: 111,
+        red_payload_type: None,
         client_level_extension: sabha_media::extension::CLIENT_LEVEL_ID,
         mixer_level_extension: sabha_media::extension::MIXER_LEVEL_ID,
         packet_ms: 20,

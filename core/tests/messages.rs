@@ -82,6 +82,7 @@ fn messages_over_their_limit_are_refused_by_both_sides() {
 fn values_out_of_bounds_are_refused() {
     let wrong = [
         JoinAnswer { payload_type: 128, ..join_answer() },
+        JoinAnswer { red_payload_type: Some(128), ..join_answer() },
         JoinAnswer { client_level_extension: 0, ..join_answer() },
         JoinAnswer { mixer_level_extension: 15, ..join_answer() },
         JoinAnswer { cname: "x".repeat(256), ..join_answer() },
@@ -92,6 +93,30 @@ fn values_out_of_bounds_are_refused() {
     for answer in wrong {
         let bytes = Answer::Joined(answer.clone()).encode().unwrap();
         assert!(Answer::decode(&bytes).is_err(), "{answer:?}");
+    }
+}
+
+#[test]
+fn who_does_not_speak_of_redundancy_offers_and_gets_none() {
+    let answer = JoinAnswer { red_payload_type: None, ..join_answer() };
+    let bytes = Answer::Joined(answer.clone()).encode().unwrap();
+    let says = |bytes: &[u8]| bytes.windows(3).any(|three| three == b"red");
+    assert!(!says(&bytes));
+    assert_eq!(Answer::decode(&bytes).unwrap(), Answer::Joined(answer));
+
+    let ca = TestCa::new();
+    let host = ca.device("host");
+    let joins = requests(&host).into_iter().filter(|request| matches!(request, Request::Join(_)));
+    for join in joins {
+        let bytes = join.encode().unwrap();
+        // The field and its value, which is the last: a map that holds one pair less.
+        let at = bytes.windows(5).position(|five| five == b"\x63red\xf5").unwrap();
+        let older = [&bytes[..at], &bytes[at + 5..]].concat();
+        let mut older = older;
+        let head = older.windows(6).position(|six| &six[..5] == b"\x64join").unwrap() + 5;
+        older[head] -= 1;
+        let Request::Join(decoded) = Request::decode(&older).unwrap() else { panic!() };
+        assert!(!decoded.red);
     }
 }
 

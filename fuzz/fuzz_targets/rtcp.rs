@@ -46,6 +46,15 @@ fn write(writer: &mut CompoundWriter<'_>, packet: &RtcpPacket<'_>) -> Result<(),
             }
             writer.application(application)
         }
+        RtcpPacket::ExtendedReport(report) => {
+            let losses: Vec<_> = report.losses().collect();
+            for losses in &losses {
+                let told: u32 = losses.runs().map(|run| u32::from(run.packets)).sum();
+                assert!(told <= u32::from(losses.end.0.wrapping_sub(losses.begin.0)));
+                losses.burst_lost();
+            }
+            writer.extended_report(report.ssrc, &losses)
+        }
     }
 }
 
@@ -57,6 +66,9 @@ fn facts(compound: &[u8]) -> Vec<String> {
             RtcpPacket::SourceDescription(description) => {
                 let chunks = description.chunks().filter(|chunk| chunk.cname.is_some());
                 facts.extend(chunks.map(|chunk| format!("{chunk:?}")));
+            }
+            RtcpPacket::ExtendedReport(report) => {
+                facts.push(format!("{:?} {:?}", report.ssrc, report.losses().collect::<Vec<_>>()));
             }
             packet => facts.push(format!("{packet:?}")),
         }

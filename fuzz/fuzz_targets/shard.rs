@@ -31,6 +31,7 @@ fuzz_target!(|input: &[u8]| {
             role: LegRole::Member,
             receive_key: master(person),
             send_key: master(person | 0x80),
+            red: true,
         };
         shard.add_leg(START, key, &request).expect("room for two legs")
     });

@@ -28,6 +28,8 @@ drop_reasons! {
     MalformedRtcp => "malformed_rtcp",
     /// A header extension block that runs past itself (RFC 8285).
     MalformedExtension => "malformed_extension",
+    /// A redundant payload whose blocks run past it (RFC 2198), or with more than two copies.
+    MalformedRed => "malformed_red",
     /// No leg has this SSRC.
     UnknownSsrc => "unknown_ssrc",
     /// The index was seen before.

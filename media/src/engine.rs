@@ -30,6 +30,8 @@ pub struct LegConfig {
     pub send_ssrc: Ssrc,
     /// The streams that the member receives, in slot order; at most `RECEIVE_STREAMS_MAX`.
     pub receive: Vec<ReceiveStream>,
+    /// Whether the member takes redundant audio, and may send it.
+    pub red: bool,
 }
 
 /// Where one stream to a member starts. Random by the caller (RFC 3550 section 5.1).
@@ -92,6 +94,9 @@ pub enum EngineInput {
         leg: LegKey,
         /// The share of packets lost since its last report, 0.0 to 1.0.
         loss: f32,
+        /// The share of packets lost together with their follower, 0.0 to 1.0, which one copy of
+        /// each would not bring back; `None` if the member does not tell.
+        burst_loss: Option<f32>,
     },
 }
 

@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod playout;
 pub mod quality;
 pub mod reception;
+pub mod red;
 pub mod rtcp;
 pub mod rtp;
 pub mod sequence;

@@ -36,6 +36,8 @@ pub struct PlayoutCounters {
     pub decodes: u64,
     /// Of those, concealments.
     pub concealments: u64,
+    /// Of those, frames made from the redundancy in the packet behind them.
+    pub repaired: u64,
     /// Payloads that the codec refused.
     pub undecodable: u64,
     /// Samples that were put in to make the delay longer.
@@ -101,6 +103,14 @@ impl<D: Decoder> Playout<D> {
     /// As `JitterBuffer::insert`.
     pub fn insert(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
         self.buffer.insert(packet)
+    }
+
+    /// Takes in a copy of a packet that came in a later one (RFC 2198), in any order.
+    ///
+    /// # Errors
+    /// As `JitterBuffer::insert`.
+    pub fn insert_copy(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
+        self.buffer.insert_copy(packet)
     }
 
     /// Fills the frame that is due at `at`, the tick's scheduled time; frames may be of any length
@@ -197,9 +207,18 @@ impl<D: Decoder> Playout<D> {
             }
             Pull::Conceal(samples) => {
                 let samples = (samples as usize).min(PACKET_SAMPLES_MAX);
+                let room = &mut room[..samples];
                 counters.decodes += 1;
-                counters.concealments += 1;
-                let Ok(written) = decoder.decode(None, &mut room[..samples]) else { return false };
+                let follower = self.buffer.follower();
+                let repaired = follower.map(|packet| decoder.decode_fec(packet.payload, room));
+                let written = if let Some(Ok(written)) = repaired {
+                    counters.repaired += 1;
+                    written
+                } else {
+                    counters.concealments += 1;
+                    let Ok(written) = decoder.decode(None, room) else { return false };
+                    written
+                };
                 self.newest = Newest { received_at: None, level: None, ..self.newest };
                 let from = concealment_gain(self.concealed);
                 self.concealed += written;
@@ -315,7 +334,7 @@ mod tests {
 
     use super::*;
     use crate::codec::opus::{OpusDecoder, OpusEncoder};
-    use crate::codec::{Encoder, EncoderSettings, Frame, PAYLOAD_SIZE_MAX};
+    use crate::codec::{CodecError, Encoder, EncoderSettings, Frame, PAYLOAD_SIZE_MAX};
     use crate::rtp::RtpTimestamp;
 
     const JITTER: JitterSettings = JitterSettings {
@@ -389,6 +408,53 @@ mod tests {
         assert!(peak(13, 15) > 0.05, "a concealment is heard: {}", peak(13, 15));
         assert!(peak(17, 18) < 0.001, "and gone after 100 ms: {}", peak(17, 18));
         assert!(step(12, 30) <= 1.5 * step(4, 12), "{} of {}", step(12, 30), step(4, 12));
+    }
+
+    #[test]
+    fn missing_frame_is_made_from_the_redundancy_of_its_follower() {
+        /// Has redundancy in every payload.
+        struct WithFec;
+
+        impl Decoder for WithFec {
+            fn decode(
+                &mut self,
+                payload: Option<&[u8]>,
+                pcm: &mut [f32],
+            ) -> Result<usize, CodecError> {
+                payload.ok_or(CodecError::InvalidPacket)?;
+                pcm[..FRAME_SAMPLES].fill(0.0);
+                Ok(FRAME_SAMPLES)
+            }
+
+            fn decode_fec(&mut self, _: &[u8], pcm: &mut [f32]) -> Result<usize, CodecError> {
+                pcm.fill(0.5);
+                Ok(pcm.len())
+            }
+
+            fn reset(&mut self) {}
+        }
+
+        let mut playout = Playout::new(WithFec, JITTER);
+        for index in [0, 1, 3] {
+            let packet = BufferedPacket {
+                index,
+                timestamp: RtpTimestamp(index as u32 * 960),
+                samples: 960,
+                level: LevelDbov(20),
+                received_at: at(index * 20),
+                payload: &[0x78],
+            };
+            playout.insert(&packet).unwrap();
+        }
+        let mut frame = [0.0; FRAME_SAMPLES];
+        for ms in [10, 30, 50, 70] {
+            let played = playout.fill(at(ms), &mut 0, &mut frame);
+            assert_eq!(played.samples, FRAME_SAMPLES);
+            assert_eq!(frame[0] == 0.5, ms == 50);
+        }
+        let counters = PlayoutCounters { decodes: 4, repaired: 1, ..Default::default() };
+        assert_eq!(playout.counters(), counters);
+        assert_eq!(playout.fill(at(90), &mut 0, &mut frame).samples, 0, "nothing follows");
     }
 
     #[test]

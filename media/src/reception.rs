@@ -3,8 +3,13 @@
 //! Source: RFC 3550 sections 6.4.1, A.3 and A.8. Fed with authenticated, replay-checked packets
 //! only, so the probation of appendix A.1 is not needed.
 
+mod loss_map;
+
+pub use loss_map::LossChunks;
+
 use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
+use loss_map::LossMap;
 
 /// Reception of one stream, since its first packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,6 +21,7 @@ pub struct Reception {
     jitter_sixteenths: u64,
     expected_prior: u64,
     received_prior: u64,
+    losses: LossMap,
 }
 
 /// What a report says of a stream.
@@ -31,6 +37,8 @@ pub struct ReceptionReport {
     pub newest_index: u64,
     /// Interarrival jitter in timestamp units.
     pub jitter: u32,
+    /// Which packets were lost since the last report; `None` if none was.
+    pub losses: Option<LossChunks>,
 }
 
 impl Reception {
@@ -39,6 +47,7 @@ impl Reception {
         self.received += 1;
         let first = *self.first_index.get_or_insert(index);
         self.first_index = Some(first.min(index));
+        self.losses.count(index, self.newest_index.max(first));
         self.newest_index = self.newest_index.max(index);
         // Both on the 48 kHz clock and modulo 2^32, as timestamps are.
         let arrival = u128::from(received_at.as_nanos()) * 48 / 1_000_000;
@@ -73,7 +82,7 @@ impl Reception {
 
     /// Makes a report and begins the next interval; `None` before the first packet.
     pub fn report(&mut self) -> Option<ReceptionReport> {
-        self.first_index?;
+        let begin = self.first_index? + self.expected_prior;
         let expected = self.expected() - self.expected_prior;
         let received = self.received - self.received_prior;
         self.expected_prior = self.expected();
@@ -86,6 +95,7 @@ impl Reception {
             cumulative_lost: self.lost(),
             newest_index: self.newest_index,
             jitter: self.jitter(),
+            losses: self.losses.chunks(begin, self.newest_index),
         })
     }
 }

@@ -14,10 +14,10 @@ use rtcp::source_description::{
 use sabha_media::drop_reason::DropReason;
 use sabha_media::leg::Ssrc;
 use sabha_media::rtcp::{
-    Application, COUNT_MAX, CompactNtp, CompoundWriter, ExtendedSequence, NtpTimestamp,
+    Application, COUNT_MAX, CompactNtp, CompoundWriter, ExtendedSequence, LossRle, NtpTimestamp,
     ReportBlock, RtcpPacket, RtcpPackets, RtcpWriteError, SdesChunk, SenderInfo,
 };
-use sabha_media::rtp::RtpTimestamp;
+use sabha_media::rtp::{RtpTimestamp, SequenceNumber};
 use webrtc_util::marshal::Unmarshal;
 
 const SSRC: Ssrc = Ssrc(0x1122_3344);
@@ -133,9 +133,35 @@ fn compound_begins_with_a_report() {
 
 #[test]
 fn unknown_types_are_skipped() {
-    let compound = behind_report(&[raw(1, 207, &[9; 12]), raw(0, 203, &[])].concat());
+    let compound = behind_report(&[raw(1, 208, &[9; 12]), raw(0, 203, &[])].concat());
     let packets: Vec<_> = RtcpPackets::parse(&compound).unwrap().collect();
     assert!(matches!(packets[..], [RtcpPacket::ReceiverReport(_), RtcpPacket::Goodbye(_)]));
+}
+
+#[test]
+fn extended_report_tells_which_packets_were_lost() {
+    let (begin, end) = (SequenceNumber(65_534), SequenceNumber(3));
+    // Received, lost, lost, received, lost.
+    let chunks = [0xc8 | 0x80, 0, 0, 0];
+    let losses = LossRle { ssrc: Ssrc(7), thinning: 0, begin, end, chunks: &chunks };
+    let mut out = [0; 100];
+    let mut writer = CompoundWriter::new(&mut out);
+    writer.receiver_report(SSRC, &[]).unwrap();
+    writer.extended_report(SSRC, &[losses, losses]).unwrap();
+    let unaligned = LossRle { chunks: &chunks[..2], ..losses };
+    let refused = writer.extended_report(SSRC, &[unaligned]);
+    assert_eq!(refused, Err(RtcpWriteError::Unaligned(2)));
+    let length = writer.finish();
+    assert_eq!(length, 8 + 8 + 2 * 16);
+    assert_eq!(out[8..12], [0x80, 207, 0, 9]);
+    assert_eq!(out[16..20], [1, 0, 0, 3]);
+    let packets: Vec<_> = RtcpPackets::parse(&out[..length]).unwrap().collect();
+    let [_, RtcpPacket::ExtendedReport(report)] = &packets[..] else { panic!("{packets:?}") };
+    assert_eq!(report.ssrc, SSRC);
+    assert!(report.losses().eq([losses, losses]));
+    let lost = losses.runs().filter(|run| !run.is_received).count();
+    assert_eq!(lost, 3);
+    assert_eq!(losses.burst_lost(), Some(65_536_u32.div_euclid(5) as u16));
 }
 
 #[test]

@@ -544,6 +544,7 @@ fn ten_thousand_legs_have_room_and_names_of_their_own() {
         role: LegRole::Member,
         receive_key: master(1, 1, 0),
         send_key: master(1, 1, 1),
+        red: false,
     };
     let full = rig.shard.add_leg(rig.now, keys[0], &request).unwrap_err();
     assert_eq!(full, ShardError::LegsFull { legs_max: 10_000 });

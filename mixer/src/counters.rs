@@ -1,5 +1,7 @@
 //! What a mixer did, for reports and metrics.
 
+use sabha_media::red::COPIES_MAX;
+
 use crate::recent::FRAMES_MAX;
 
 /// How many ticks had how many of something; the last bucket holds all above.
@@ -69,6 +71,12 @@ pub struct MixerCounters {
     /// Of those, packs sent before they were full: a spurt began or ended, the kind of encode
     /// changed, or a listener began to talk.
     pub packs_partial: u64,
+    /// Of the packets of one frame, those that carry one copy, and those that carry two.
+    pub packets_by_copies: [u64; COPIES_MAX],
+    /// Packets from members that were lost and came as a copy in time to be kept.
+    pub recovered: u64,
+    /// Frames made from in-band redundancy, which are no concealments.
+    pub repaired: u64,
     /// Ticks that were never made, as they had fallen behind too far.
     pub ticks_passed_over: u64,
 }
@@ -108,6 +116,11 @@ impl MixerCounters {
             *mine += theirs;
         }
         self.packs_partial += other.packs_partial;
+        for (mine, theirs) in self.packets_by_copies.iter_mut().zip(other.packets_by_copies) {
+            *mine += theirs;
+        }
+        self.recovered += other.recovered;
+        self.repaired += other.repaired;
         self.ticks_passed_over += other.ticks_passed_over;
     }
 }

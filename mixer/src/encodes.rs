@@ -8,7 +8,9 @@ use dasp_slice::{add_in_place, add_in_place_with_amp_per_channel};
 
 use sabha_media::codec::{Codec, Encoder, EncoderSettings, Frame};
 use sabha_media::engine::LegKey;
-use sabha_media::outbox::BodyId;
+use sabha_media::leg::Ssrc;
+use sabha_media::outbox::{BodyId, Outbox};
+use sabha_media::rtp::PayloadType;
 
 use crate::output::Surroundings;
 use crate::pool::{MixerResources, SILENCE};
@@ -31,14 +33,18 @@ struct Shared<E> {
     body: Option<BodyId>,
 }
 
-struct Personal<E> {
-    leg: LegKey,
+/// One who talks hears this.
+pub(crate) struct Personal<E> {
+    pub(crate) leg: LegKey,
     encoder: E,
+    recent: Box<Recent>,
     /// Ticks in a row with the same input as the shared encoder.
     identical_ticks: u32,
     /// Whose share is reduced: an index into this tick's talkers.
     own: Option<usize>,
-    body: Option<BodyId>,
+    /// Who is reduced to what share.
+    reduced: (Option<Ssrc>, f32),
+    pub(crate) body: Option<BodyId>,
 }
 
 impl<C: Codec> Encodes<C> {
@@ -53,7 +59,7 @@ impl<C: Codec> Encodes<C> {
             return true;
         }
         let settings = EncoderSettings { complexity: self.complexity, ..around.settings.encoder };
-        let Some((encoder, recent)) = around.resources.take_shared(settings) else {
+        let Some((encoder, recent)) = around.resources.take_fresh_encoder(settings) else {
             around.counters.pool_exhausted += 1;
             return false;
         };
@@ -81,12 +87,21 @@ impl<C: Codec> Encodes<C> {
                 }
                 Err(place) => {
                     let taken = around.resources.take_encoder(around.settings.encoder);
-                    let Some(mut encoder) = taken else {
+                    let Some((mut encoder, mut recent)) = taken else {
                         around.counters.pool_exhausted += 1;
                         continue;
                     };
                     encoder.copy_state_from(&shared.encoder);
-                    let personal = Personal { leg, encoder, identical_ticks: 0, own, body: None };
+                    recent.copy_from(&shared.recent);
+                    let personal = Personal {
+                        leg,
+                        encoder,
+                        recent,
+                        identical_ticks: 0,
+                        own,
+                        reduced: (None, 1.0),
+                        body: None,
+                    };
                     self.personals.insert(place, personal);
                 }
             }
@@ -128,9 +143,11 @@ impl<C: Codec> Encodes<C> {
         for (personal, mix) in self.personals.iter_mut().zip(&scratch.mixes[1..]) {
             let length = personal.encoder.encode(mix, &mut scratch.payload).unwrap_or(0);
             encodes += 1;
+            personal.recent.push(&scratch.payload[..length], sources);
             let own = personal.own.map(|own| around.talkers[own].ssrc);
             let share = around.legs.own_share(personal.leg, around.settings.self_share);
-            personal.body = sources.store(around.outbox, &scratch.payload[..length], own, share);
+            personal.reduced = (own, share);
+            personal.body = sources.store(around.outbox, personal.recent.newest(), own, share);
         }
         around.counters.encodes += u64::from(encodes);
         encodes
@@ -166,7 +183,7 @@ impl<C: Codec> Encodes<C> {
     pub(crate) fn release(&mut self, resources: &mut MixerResources<C>) {
         self.release_personals(resources, |_| true);
         if let Some(Shared { encoder, recent, .. }) = self.shared.take() {
-            resources.put_back_shared(encoder, recent);
+            resources.put_back_encoder(encoder, recent);
         }
     }
 
@@ -175,9 +192,9 @@ impl<C: Codec> Encodes<C> {
         self.shared.as_ref().map(|shared| (shared.body, &*shared.recent))
     }
 
-    /// Gives this tick's personal bodies, by leg.
-    pub(crate) fn personals(&self) -> impl Iterator<Item = (LegKey, Option<BodyId>)> {
-        self.personals.iter().map(|personal| (personal.leg, personal.body))
+    /// Returns who is sent a personal mix, by leg.
+    pub(crate) fn personals(&self) -> &[Personal<C::Encoder>] {
+        &self.personals
     }
 
     /// Returns how many have a personal encode without being ranked: they just ceased to be.
@@ -216,8 +233,20 @@ impl<C: Codec> Encodes<C> {
         is_done: impl Fn(&Personal<C::Encoder>) -> bool,
     ) {
         for personal in self.personals.extract_if(.., |personal| is_done(personal)) {
-            resources.encoders.put_back(personal.encoder);
+            resources.put_back_encoder(personal.encoder, personal.recent);
         }
+    }
+}
+
+impl<E> Personal<E> {
+    /// Stores this tick's payload with copies of the `copies` before it.
+    pub(crate) fn store_red(
+        &self,
+        copies: usize,
+        payload_type: PayloadType,
+        outbox: &mut Outbox,
+    ) -> Option<BodyId> {
+        self.recent.store_red(copies, payload_type, self.reduced, outbox)
     }
 }
 

@@ -7,13 +7,14 @@
 
 use sabha_media::codec::Codec;
 use sabha_media::codec::FRAME_SAMPLES;
-use sabha_media::engine::LegKey;
 use sabha_media::leg::LegRole;
 use sabha_media::outbox::{BodyId, Outbox};
+use sabha_media::red::COPIES_MAX;
 use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp};
 
 use crate::cohorts::{CohortTick, Cohorts, MixTick};
 use crate::counters::MixerCounters;
+use crate::encodes::Personal;
 use crate::legs::Stream;
 use crate::recent::{FRAMES_MAX, Recent};
 
@@ -21,14 +22,19 @@ use crate::recent::{FRAMES_MAX, Recent};
 pub(crate) struct FanOut<'a, C: Codec> {
     pub(crate) tick: MixTick,
     pub(crate) payload_type: PayloadType,
+    pub(crate) red_payload_type: PayloadType,
     /// The timestamp of this tick's frame, before each leg's offset.
     pub(crate) samples: u64,
     /// Counts the conference's spurts, from 1; the first packet of each has the marker.
-    pub(crate) spurt: u32,
+    pub(crate) spurt: u16,
     /// The shared frame.
     pub(crate) shared: Option<BodyId>,
+    /// The shared payloads, this tick's the newest.
+    pub(crate) recent: &'a Recent,
+    /// The shared frame with one copy, and with two, once a leg was to be sent it.
+    pub(crate) shared_red: [Option<BodyId>; COPIES_MAX],
     /// Personal frames, by leg.
-    pub(crate) personals: &'a [(LegKey, Option<BodyId>)],
+    pub(crate) personals: &'a [Personal<C::Encoder>],
     pub(crate) codec: &'a C,
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) counters: &'a mut MixerCounters,
@@ -51,7 +57,7 @@ impl<C: Codec> FanOut<'_, C> {
         for (key, stream) in streams.iter_mut().enumerate() {
             let personal = next_personal(&mut personals, key);
             if stream.role == LegRole::Member {
-                self.send(stream, personal.unwrap_or(self.shared), 1, 0);
+                self.send_frame(stream, personal);
             }
         }
     }
@@ -63,9 +69,8 @@ impl<C: Codec> FanOut<'_, C> {
         streams: &mut [Stream],
         cohorts: &Cohorts,
         ticks: &[CohortTick; FRAMES_MAX],
-        recent: &Recent,
     ) -> usize {
-        let packs = ticks.map(|tick| self.store(tick, recent));
+        let packs = ticks.map(|tick| self.store(tick));
         let (mut personals, mut packed) = (self.personals, 0);
         for (key, stream) in streams.iter_mut().enumerate() {
             let personal = next_personal(&mut personals, key);
@@ -75,7 +80,7 @@ impl<C: Codec> FanOut<'_, C> {
             let packs = &packs[cohorts.of(key)];
             if let Some(personal) = personal {
                 self.leave(stream, packs);
-                self.send(stream, personal, 1, 0);
+                self.send_frame(stream, Some(personal));
             } else if stream.is_packed {
                 self.send_pack(stream, packs, cohorts);
             } else {
@@ -88,15 +93,10 @@ impl<C: Codec> FanOut<'_, C> {
 
     /// Queues what waits in each cohort's pack: cohorts are about to begin anew. Nobody is left
     /// without a frame; this tick's is none of them.
-    pub(crate) fn send_pending(
-        &mut self,
-        streams: &mut [Stream],
-        cohorts: &Cohorts,
-        recent: &Recent,
-    ) {
+    pub(crate) fn send_pending(&mut self, streams: &mut [Stream], cohorts: &Cohorts) {
         let mut bodies = [None; FRAMES_MAX];
         for (cohort, body) in bodies.iter_mut().enumerate().take(cohorts.count()) {
-            *body = recent.store(self.codec, cohorts.pending(cohort), 1, self.outbox);
+            *body = self.recent.store(self.codec, cohorts.pending(cohort), 1, self.outbox);
         }
         for (key, stream) in streams.iter_mut().enumerate().filter(|(_, stream)| stream.is_packed) {
             let cohort = cohorts.of(key);
@@ -107,10 +107,10 @@ impl<C: Codec> FanOut<'_, C> {
         }
     }
 
-    fn store(&mut self, tick: CohortTick, recent: &Recent) -> Packs {
+    fn store(&mut self, tick: CohortTick) -> Packs {
         let mut pack = |count, age| match count {
             0 => None,
-            count => recent.store(self.codec, count, age, self.outbox),
+            count => self.recent.store(self.codec, count, age, self.outbox),
         };
         let may_be_left = tick.splits || !self.personals.is_empty();
         let before = if may_be_left { pack(tick.before, 1) } else { None };
@@ -125,7 +125,7 @@ impl<C: Codec> FanOut<'_, C> {
         }
         if begins && (cohorts.is_ending() || stream.packs_from > self.tick.at) {
             stream.is_packed = false;
-            self.send(stream, self.shared, 1, 0);
+            self.send_frame(stream, None);
         } else if due == cohorts.count() {
             self.send(stream, packs.due, due, 0);
         } else if due > 0 {
@@ -149,7 +149,7 @@ impl<C: Codec> FanOut<'_, C> {
                 self.send_partial(stream, packs.due, due, 0);
             }
         } else if !is_fit || !is_new {
-            self.send(stream, self.shared, 1, 0);
+            self.send_frame(stream, None);
         }
     }
 
@@ -171,17 +171,64 @@ impl<C: Codec> FanOut<'_, C> {
         self.send(stream, body, frames, age);
     }
 
+    /// Queues this tick's frame, with the copies that the leg's loss asks for, as far as the
+    /// packets before it were of one frame each.
+    fn send_frame(&mut self, stream: &mut Stream, personal: Option<&Personal<C::Encoder>>) {
+        let is_new = stream.spurt != self.spurt;
+        let copies = if is_new { 0 } else { usize::from(stream.copies.min(stream.singles)) };
+        if let Some(place) = copies.checked_sub(1)
+            && let Some(body) = self.redundant(copies, personal)
+        {
+            self.counters.packets_by_copies[place] += 1;
+            self.queue(stream, (self.red_payload_type, body), 1, 0);
+            return;
+        }
+        let body = personal.map_or(self.shared, |personal| personal.body);
+        self.send(stream, body, 1, 0);
+    }
+
+    /// Stores this tick's frame with so many copies; the shared one once for all legs.
+    fn redundant(
+        &mut self,
+        copies: usize,
+        personal: Option<&Personal<C::Encoder>>,
+    ) -> Option<BodyId> {
+        if let Some(personal) = personal {
+            return personal.store_red(copies, self.payload_type, self.outbox);
+        }
+        let stored = &mut self.shared_red[copies - 1];
+        if stored.is_none() {
+            let everybody = (None, 1.0);
+            *stored = self.recent.store_red(copies, self.payload_type, everybody, self.outbox);
+        }
+        *stored
+    }
+
     /// Queues a packet of `frames` frames, of which the last is `age` ticks old.
     fn send(&mut self, stream: &mut Stream, body: Option<BodyId>, frames: usize, age: usize) {
-        let Some(body) = body else { return };
+        if let Some(body) = body {
+            self.queue(stream, (self.payload_type, body), frames, age);
+        }
+    }
+
+    fn queue(
+        &mut self,
+        stream: &mut Stream,
+        (payload_type, body): (PayloadType, BodyId),
+        frames: usize,
+        age: usize,
+    ) {
         let first = self.samples.wrapping_sub(((frames - 1 + age) * FRAME_SAMPLES) as u64);
+        let is_new = stream.spurt != self.spurt;
         let header = RtpHeader {
-            marker: stream.spurt != self.spurt,
-            payload_type: self.payload_type,
+            marker: is_new,
+            payload_type,
             sequence_number: stream.sequence_number,
             timestamp: RtpTimestamp((first as u32).wrapping_add(stream.timestamp_offset)),
             ssrc: stream.ssrc,
         };
+        let singles = if is_new { 0 } else { stream.singles };
+        stream.singles = if frames == 1 { (singles + 1).min(COPIES_MAX as u8) } else { 0 };
         stream.sequence_number = stream.sequence_number.next();
         stream.spurt = self.spurt;
         self.counters.packets_by_frames[frames - 1] += 1;
@@ -190,13 +237,10 @@ impl<C: Codec> FanOut<'_, C> {
 }
 
 /// Takes the personal frame of the leg at `key`, if it has one; both go by key.
-fn next_personal(
-    personals: &mut &[(LegKey, Option<BodyId>)],
-    key: usize,
-) -> Option<Option<BodyId>> {
+fn next_personal<'a, E>(personals: &mut &'a [Personal<E>], key: usize) -> Option<&'a Personal<E>> {
     let (first, rest) = personals.split_first()?;
-    (first.0.0 as usize == key).then(|| {
+    (first.leg.0 as usize == key).then(|| {
         *personals = rest;
-        first.1
+        first
     })
 }

@@ -4,6 +4,7 @@
 
 use sabha_media::engine::LegKey;
 use sabha_media::leg::{LegId, LegRole, Ssrc};
+use sabha_media::red::{CopyChoice, RedArrivals};
 use sabha_media::rtp::SequenceNumber;
 use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
@@ -28,8 +29,12 @@ pub(crate) struct Leg {
     pub(crate) own_voice: OwnVoice,
     pub(crate) squelch: Squelch,
     pub(crate) lookback: Lookback,
-    /// The share of packets lost that its member reports, smoothed.
-    pub(crate) loss: f32,
+    /// Whether its member takes redundant audio, and may send it.
+    pub(crate) red: bool,
+    /// What its member reports of loss, and how many copies that takes.
+    pub(crate) choice: CopyChoice,
+    /// What its member sends of copies.
+    pub(crate) arrivals: RedArrivals,
 }
 
 /// What a leg is sent.
@@ -41,10 +46,15 @@ pub(crate) struct Stream {
     pub(crate) ssrc: Ssrc,
     pub(crate) timestamp_offset: u32,
     /// The spurt of the conference that its last packet belonged to; 0 before the first.
-    pub(crate) spurt: u32,
+    pub(crate) spurt: u16,
     pub(crate) sequence_number: SequenceNumber,
     pub(crate) role: LegRole,
     pub(crate) is_packed: bool,
+    /// How many copies of what was sent before its packets are to carry.
+    pub(crate) copies: u8,
+    /// How many packets of one frame its last packets were, without one of another kind behind
+    /// them; counts to `COPIES_MAX`.
+    pub(crate) singles: u8,
 }
 
 impl Legs {

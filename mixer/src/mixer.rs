@@ -13,6 +13,7 @@ use sabha_media::engine::{
 use sabha_media::jitter_buffer::{BufferedPacket, JitterSettings};
 use sabha_media::leg::LegRole;
 use sabha_media::outbox::Outbox;
+use sabha_media::red::{CopyChoice, Predecessor, RedArrivals, RedPacket};
 use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
 
@@ -147,6 +148,31 @@ impl<C: Codec> Mixer<C> {
         false
     }
 
+    /// Inserts the copies of the packets directly before `packet` as packets of their own. Those
+    /// that are there or were played are refused, which is as it should be and not counted.
+    fn insert_copies(
+        &mut self,
+        key: LegKey,
+        packet: &BufferedPacket<'_>,
+        red: &RedPacket<'_>,
+        codec: &C,
+    ) {
+        let Some(talker) = self.talker_mut(key) else { return };
+        let mut recovered = 0;
+        for copy in red.predecessors(codec, packet.index, packet.timestamp) {
+            let Predecessor { index, timestamp, samples, payload } = copy;
+            let copy = BufferedPacket { index, timestamp, samples, payload, ..*packet };
+            recovered += u64::from(talker.playout.insert_copy(&copy).is_ok());
+        }
+        if recovered > 0 {
+            self.counters_mut().recovered += recovered;
+        }
+    }
+
+    fn talker_mut(&mut self, key: LegKey) -> Option<&mut Talker<C>> {
+        self.talkers.iter_mut().find(|talker| talker.leg == Some(key)).map(|talker| &mut **talker)
+    }
+
     fn silence_leg(&mut self, key: LegKey) {
         for talker in &mut self.talkers {
             talker.leaving |= talker.leg == Some(key);
@@ -178,6 +204,8 @@ impl<C: Codec> Engine for Mixer<C> {
             sequence_number: receive.first_sequence_number,
             role: leg.role,
             is_packed: false,
+            copies: 0,
+            singles: 0,
         };
         let leg = Leg {
             send_ssrc: leg.send_ssrc,
@@ -185,7 +213,9 @@ impl<C: Codec> Engine for Mixer<C> {
             own_voice: OwnVoice::default(),
             squelch: Squelch::default(),
             lookback: Lookback::default(),
-            loss: 0.0,
+            red: leg.red,
+            choice: CopyChoice::default(),
+            arrivals: RedArrivals::default(),
         };
         Ok(self.legs.add(leg, stream))
     }
@@ -228,33 +258,52 @@ impl<C: Codec> Engine for Mixer<C> {
         if leg.muted {
             return Err(DropReason::Muted);
         }
-        if packet.payload_type != settings.payload_type {
-            return Err(DropReason::UnknownPayloadType);
-        }
+        let red = match packet.payload_type {
+            payload_type if payload_type == settings.payload_type => None,
+            payload_type if leg.red && payload_type == settings.red_payload_type => {
+                let red = RedPacket::parse(packet.payload)?;
+                if red.primary().payload_type != settings.payload_type {
+                    return Err(DropReason::UnknownPayloadType);
+                }
+                Some(red)
+            }
+            _ => return Err(DropReason::UnknownPayloadType),
+        };
+        let payload = red.map_or(packet.payload, |red| red.primary().payload);
         let level = packet.level.level;
         let open = leg.squelch.handle_level(now, level, &settings.squelch);
         if open {
             stream.packs_from = stream.packs_from.max(now + LISTENER_AFTER);
         }
-        if packet.payload.is_empty() {
+        if payload.is_empty() {
             // A level probe: it says how loud the member is and carries no sound.
             return Ok(());
         }
         let samples =
-            resources.codec.payload_samples(packet.payload).map_err(|_| DropReason::Undecodable)?;
+            resources.codec.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
+        leg.arrivals.count(red.as_ref());
+        let redundancy = leg.arrivals.wait();
         let packet = BufferedPacket {
             index: packet.index,
             timestamp: packet.timestamp,
             samples: samples as u32,
             level,
             received_at: packet.received_at,
-            payload: packet.payload,
+            payload,
         };
-        if let Some(talker) = self.talkers.iter_mut().find(|talker| talker.leg == Some(key)) {
-            return talker.playout.insert(&packet);
-        }
-        if open && self.has_place(key) {
-            return self.admit(now, key, &packet, resources);
+        let is_heard = self.talkers.iter().any(|talker| talker.leg == Some(key));
+        if is_heard || open && self.has_place(key) {
+            let inserted = match self.talker_mut(key) {
+                Some(talker) => talker.playout.insert(&packet),
+                None => self.admit(now, key, &packet, resources),
+            };
+            if let Some(talker) = self.talker_mut(key) {
+                talker.playout.buffer_mut().set_redundancy(redundancy);
+            }
+            if let Some(red) = red {
+                self.insert_copies(key, &packet, &red, &resources.codec);
+            }
+            return inserted;
         }
         let Some(leg) = self.legs.leg_mut(key) else { return Err(DropReason::UnknownSsrc) };
         if leg.squelch.is_blocked(now) {
@@ -292,11 +341,11 @@ impl<C: Codec> Engine for Mixer<C> {
                     leg.own_voice = own_voice;
                 }
             }
-            EngineInput::Reception { leg: key, loss } => {
+            EngineInput::Reception { leg: key, loss, burst_loss } => {
                 let Some((leg, stream)) = self.legs.get_mut(key) else { return };
-                let loss = if loss.is_finite() { loss.clamp(0.0, 1.0) } else { 1.0 };
-                leg.loss += (loss - leg.loss) * LOSS_SHARE;
-                if leg.loss > PACKED_LOSS_MAX {
+                leg.choice.handle_report(loss, burst_loss);
+                stream.copies = if leg.red { leg.choice.copies() } else { 0 };
+                if leg.choice.loss() > PACKED_LOSS_MAX {
                     stream.packs_from = stream.packs_from.max(now + LISTENER_AFTER);
                 }
             }
@@ -343,10 +392,6 @@ const LISTENER_AFTER: Duration = Duration::from_secs(10);
 
 /// More loss than this and a leg is sent single frames: a lost pack is a gap of 60 ms.
 const PACKED_LOSS_MAX: f32 = 0.01;
-
-/// Share of each report in the smoothed loss: half, for a single lost pack of the 83 in a report
-/// reads as more than 1 %.
-const LOSS_SHARE: f32 = 0.5;
 
 /// Reports that wait for control; more are dropped, as newer ones will tell the state.
 const OUTPUTS_MAX: usize = 256;

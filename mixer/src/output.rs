@@ -8,6 +8,7 @@ use std::time::Duration;
 use sabha_media::codec::{Codec, FRAME_SAMPLES, SAMPLE_RATE_HZ};
 use sabha_media::engine::LegKey;
 use sabha_media::outbox::Outbox;
+use sabha_media::red::COPIES_MAX;
 use sabha_media::time::Instant;
 
 use crate::cohorts::{Cohorts, MixTick};
@@ -30,7 +31,7 @@ pub(crate) struct Output<C: Codec> {
     /// Legs that are sent packs.
     packed: usize,
     /// Counts spurts; the first is 1.
-    spurt: u32,
+    spurt: u16,
     /// The stream's timestamp before each leg's offset, in samples.
     stream_samples: u64,
     last_tick: Instant,
@@ -172,23 +173,24 @@ impl<C: Codec> Output<C> {
         let wanted = around.settings.listener_packet.under(around.resources.effort());
         let tick = self.mix_tick(around, wanted);
         let Some((shared, recent)) = self.encodes.shared() else { return };
-        let MixerResources { codec, scratch, .. } = &mut *around.resources;
-        scratch.personals.clear();
-        scratch.personals.extend(self.encodes.personals());
+        let codec = &around.resources.codec;
         let mut fan_out = FanOut {
             tick,
             payload_type: around.settings.payload_type,
+            red_payload_type: around.settings.red_payload_type,
             samples: self.stream_samples,
             spurt: self.spurt,
             shared,
-            personals: &scratch.personals,
-            codec: &*codec,
+            recent,
+            shared_red: [None; COPIES_MAX],
+            personals: self.encodes.personals(),
+            codec,
             outbox: around.outbox,
             counters: around.counters,
         };
         let streams = around.legs.streams_mut();
         if self.cohorts.is_to_regroup(wanted, self.packed, tick) {
-            fan_out.send_pending(streams, &self.cohorts, recent);
+            fan_out.send_pending(streams, &self.cohorts);
             self.cohorts.regroup();
         }
         if self.cohorts.count() == 1 {
@@ -196,7 +198,7 @@ impl<C: Codec> Output<C> {
             return;
         }
         let ticks = self.cohorts.tick(codec, recent, tick);
-        self.packed = fan_out.send_packed(streams, &self.cohorts, &ticks, recent);
+        self.packed = fan_out.send_packed(streams, &self.cohorts, &ticks);
     }
 
     fn mix_tick(&self, around: &Surroundings<'_, C>, wanted: ListenerPacket) -> MixTick {

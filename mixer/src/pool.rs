@@ -1,9 +1,7 @@
 //! Talkers and encoders that wait for use, shared by all conferences of a shard.
 
 use sabha_media::codec::{Codec, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PAYLOAD_SIZE_MAX};
-use sabha_media::engine::LegKey;
 use sabha_media::jitter_buffer::JitterSettings;
-use sabha_media::outbox::BodyId;
 
 use crate::effort::Effort;
 use crate::lookback::LookbackStore;
@@ -15,7 +13,7 @@ use crate::talker::Talker;
 pub struct ResourceLimits {
     /// Talkers that are decoded at once. Each takes about 100 KiB.
     pub talkers_max: usize,
-    /// Encoders at once, shared and personal. Each takes about 45 KiB.
+    /// Encoders at once, shared and personal. Each takes about 50 KiB.
     pub encoders_max: usize,
     /// Squelched packets that are kept. Each takes 0.2 KiB, or 1.3 if its payload is longer than a
     /// quiet room's.
@@ -33,7 +31,7 @@ impl Default for ResourceLimits {
 pub struct MixerResources<C: Codec> {
     pub(crate) codec: C,
     pub(crate) talkers: Pool<Box<Talker<C>>>,
-    pub(crate) encoders: Pool<C::Encoder>,
+    encoders: Pool<C::Encoder>,
     recents: Pool<Box<Recent>>,
     pub(crate) kept: LookbackStore,
     pub(crate) scratch: Box<Scratch>,
@@ -45,8 +43,6 @@ pub(crate) struct Scratch {
     /// The full sum first, then one mix for each personal encode.
     pub(crate) mixes: Vec<Frame>,
     pub(crate) payload: [u8; PAYLOAD_SIZE_MAX],
-    /// Who is sent a personal mix, by leg.
-    pub(crate) personals: Vec<(LegKey, Option<BodyId>)>,
 }
 
 impl<C: Codec> MixerResources<C> {
@@ -61,7 +57,6 @@ impl<C: Codec> MixerResources<C> {
             scratch: Box::new(Scratch {
                 mixes: Vec::with_capacity(MIXES_MAX),
                 payload: [0; PAYLOAD_SIZE_MAX],
-                personals: Vec::with_capacity(MIXES_MAX),
             }),
             effort: Effort::default(),
         }
@@ -82,27 +77,32 @@ impl<C: Codec> MixerResources<C> {
         self.talkers.take(|| Box::new(Talker::new(codec, jitter)))
     }
 
-    pub(crate) fn take_encoder(&mut self, settings: EncoderSettings) -> Option<C::Encoder> {
-        let codec = &self.codec;
-        self.encoders.take(|| codec.encoder(settings))
-    }
-
-    /// Takes an encoder that has heard nothing, and memory for what it says.
-    pub(crate) fn take_shared(
+    /// Takes an encoder, whatever it has heard, and memory for what it says.
+    pub(crate) fn take_encoder(
         &mut self,
         settings: EncoderSettings,
     ) -> Option<(C::Encoder, Box<Recent>)> {
-        let mut encoder = self.take_encoder(settings)?;
+        let codec = &self.codec;
+        let encoder = self.encoders.take(|| codec.encoder(settings))?;
         let Some(recent) = self.recents.take(|| Box::new(Recent::new())) else {
             self.encoders.put_back(encoder);
             return None;
         };
+        Some((encoder, recent))
+    }
+
+    /// Takes an encoder that has heard nothing, and memory for what it says.
+    pub(crate) fn take_fresh_encoder(
+        &mut self,
+        settings: EncoderSettings,
+    ) -> Option<(C::Encoder, Box<Recent>)> {
+        let (mut encoder, recent) = self.take_encoder(settings)?;
         encoder.reset();
         encoder.apply(settings);
         Some((encoder, recent))
     }
 
-    pub(crate) fn put_back_shared(&mut self, encoder: C::Encoder, recent: Box<Recent>) {
+    pub(crate) fn put_back_encoder(&mut self, encoder: C::Encoder, recent: Box<Recent>) {
         self.encoders.put_back(encoder);
         self.recents.put_back(recent);
     }

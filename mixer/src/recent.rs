@@ -1,21 +1,24 @@
-//! The last shared payloads of a conference, from which packs are made.
+//! The last payloads of an encoder, from which packs and redundant packets are made.
 //!
-//! Taken from a pool when a mix begins, given back when it ends.
+//! Taken from a pool when an encode begins, given back when it ends.
 
-use sabha_media::codec::{Codec, PAYLOAD_SIZE_MAX};
+use sabha_media::codec::{Codec, FRAME_SAMPLES, PAYLOAD_SIZE_MAX};
+use sabha_media::leg::Ssrc;
 use sabha_media::outbox::{BodyId, Outbox};
+use sabha_media::red::{COPIES_MAX, RED_SIZE_MAX, RedBlock, RedPacket};
+use sabha_media::rtp::PayloadType;
 
 use crate::effort::ListenerPacket;
 use crate::sources::Sources;
 
-/// The shared payloads of the last ticks, with who is heard in them.
+/// The payloads of the last ticks, with who is heard in them.
 pub(crate) struct Recent {
-    frames: [SharedFrame; FRAMES_MAX],
+    frames: [RecentFrame; FRAMES_MAX],
     /// Where the newest is; the one before it is before it, around the end.
     newest: usize,
 }
 
-struct SharedFrame {
+struct RecentFrame {
     length: usize,
     payload: [u8; PAYLOAD_SIZE_MAX],
     sources: Sources,
@@ -24,7 +27,7 @@ struct SharedFrame {
 impl Recent {
     pub(crate) fn new() -> Self {
         let frame =
-            || SharedFrame { length: 0, payload: [0; PAYLOAD_SIZE_MAX], sources: Sources::NONE };
+            || RecentFrame { length: 0, payload: [0; PAYLOAD_SIZE_MAX], sources: Sources::NONE };
         Self { frames: std::array::from_fn(|_| frame()), newest: 0 }
     }
 
@@ -41,8 +44,18 @@ impl Recent {
     pub(crate) fn repeat(&mut self) {
         let before = self.newest;
         self.newest = (self.newest + 1) % FRAMES_MAX;
-        let SharedFrame { length, payload, .. } = self.frames[before];
-        self.frames[self.newest] = SharedFrame { length, payload, sources: Sources::NONE };
+        let RecentFrame { length, payload, .. } = self.frames[before];
+        self.frames[self.newest] = RecentFrame { length, payload, sources: Sources::NONE };
+    }
+
+    /// Becomes a copy of another encoder's payloads: what follows is heard behind them.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.newest = other.newest;
+        for (frame, other) in self.frames.iter_mut().zip(&other.frames) {
+            frame.length = other.length;
+            frame.payload[..other.length].copy_from_slice(other.payload());
+            frame.sources = other.sources;
+        }
     }
 
     /// Returns the newest payload.
@@ -78,6 +91,26 @@ impl Recent {
         sources.store(outbox, &packet[..length], None, 1.0)
     }
 
+    /// Stores the newest payload with copies of the `copies` before it, each of one tick; `None` if
+    /// they do not fit. `own` is reduced to `share` among those who are heard.
+    pub(crate) fn store_red(
+        &self,
+        copies: usize,
+        payload_type: PayloadType,
+        (own, share): (Option<Ssrc>, f32),
+        outbox: &mut Outbox,
+    ) -> Option<BodyId> {
+        let block = |age: usize| RedBlock {
+            payload_type,
+            offset: (age * FRAME_SAMPLES) as u32,
+            payload: self.at(age).payload(),
+        };
+        let before: [RedBlock<'_>; COPIES_MAX] = std::array::from_fn(|place| block(place + 1));
+        let mut packet = [0; RED_SIZE_MAX];
+        let length = RedPacket::new(block(0), &before[..copies]).write(&mut packet)?;
+        self.at(0).sources.store(outbox, &packet[..length], own, share)
+    }
+
     /// Returns `count` payloads, oldest first, of which the last is `age` ticks old.
     fn payloads(&self, count: usize, age: usize) -> [&[u8]; FRAMES_MAX] {
         let mut payloads = [&[][..]; FRAMES_MAX];
@@ -87,12 +120,12 @@ impl Recent {
         payloads
     }
 
-    fn at(&self, age: usize) -> &SharedFrame {
+    fn at(&self, age: usize) -> &RecentFrame {
         &self.frames[(self.newest + FRAMES_MAX - age) % FRAMES_MAX]
     }
 }
 
-impl SharedFrame {
+impl RecentFrame {
     fn payload(&self) -> &[u8] {
         &self.payload[..self.length]
     }
@@ -100,3 +133,6 @@ impl SharedFrame {
 
 /// Frames in the longest pack.
 pub(crate) const FRAMES_MAX: usize = ListenerPacket::Ms60.frames();
+
+/// The newest payload and those that it may be sent with.
+const _: () = assert!(FRAMES_MAX > COPIES_MAX);

@@ -28,6 +28,8 @@ pub struct MixerSettings {
     pub listener_packet: ListenerPacketSetting,
     /// The payload type that members send and receive Opus with.
     pub payload_type: PayloadType,
+    /// The payload type of redundant audio (RFC 2198), of legs that agreed on it, both ways.
+    pub red_payload_type: PayloadType,
 }
 
 /// When a member counts as talking, by the level in the packet's header.
@@ -96,6 +98,7 @@ impl Default for MixerSettings {
             encoder: EncoderSettings { bitrate: 64_000, complexity: 9 },
             listener_packet: ListenerPacketSetting::Auto,
             payload_type: PayloadType(111),
+            red_payload_type: PayloadType(112),
         }
     }
 }

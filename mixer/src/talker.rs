@@ -71,6 +71,7 @@ impl<C: Codec> Talker<C> {
         let after = self.playout.counters();
         counters.decodes += after.decodes - before.decodes;
         counters.concealments += after.concealments - before.concealments;
+        counters.repaired += after.repaired - before.repaired;
         counters.undecodable += after.undecodable - before.undecodable;
         self.decoded_db = frame_db(&self.frame).min(self.decoded_db + DECAY_DB);
         if let Some(claimed) = played.level {

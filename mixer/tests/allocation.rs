@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Room, tone};
-use sabha_media::engine::{Engine, LegConfig, ReceiveStream};
+use sabha_media::engine::{Engine, EngineInput, LegConfig, ReceiveStream};
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::rtp::SequenceNumber;
 use sabha_media::time::Instant;
@@ -102,6 +102,7 @@ fn idle_conference_with_a_silent_member_takes_less_than_two_kib() {
             first_sequence_number: SequenceNumber(3),
             timestamp_offset: 4,
         }],
+        red: true,
     };
     let taken = |members: u16| {
         let legs: Vec<_> = (0..members).map(leg).collect();
@@ -137,20 +138,42 @@ fn packed_listeners_and_changes_of_effort_allocate_nothing_after_warm_up() {
     assert_eq!(allocations(room, &efforts), 0);
 }
 
+#[test]
+fn redundant_packets_allocate_nothing_after_warm_up() {
+    let mut room = Room::new(MixerSettings::default());
+    room.red = true;
+    let lossy = [0, 5, 11];
+    assert_eq!(allocations_with_loss(room, &lossy), 0);
+}
+
+/// As `allocations`, with some who report loss all the time: a talker and listeners.
+fn allocations_with_loss(mut room: Room, lossy: &[usize]) -> u64 {
+    populate(&mut room);
+    let report = |room: &mut Room| {
+        for member in lossy {
+            let leg = room.members[*member].grant.id;
+            room.shard.handle_input(room.now, leg, |leg| EngineInput::Reception {
+                leg,
+                loss: 0.1,
+                burst_loss: None,
+            });
+        }
+    };
+    for _ in 0..8 {
+        report(&mut room);
+        room.run(Duration::from_secs(3));
+    }
+    let before = room.mixer().counters().packets_by_copies[1];
+    let mut uplinks = room.prepare(Duration::from_secs(10));
+    let calls = counted(&mut room, &mut uplinks, |_, _| ());
+    assert!(room.mixer().counters().packets_by_copies[1] > before + 1_000);
+    calls
+}
+
 /// Lets twelve members talk and listen for 12 s to warm up, under each of the efforts in turn, and
 /// counts the allocations of 10 s more.
 fn allocations(mut room: Room, efforts: &[Effort]) -> u64 {
-    for phase_ms in 0..12 {
-        room.join(phase_ms);
-    }
-    for talker in 0..3 {
-        // Talks and pauses, so that squelches open and close all the time.
-        let mut voice = tone(300.0 + 90.0 * talker as f32, 0.1);
-        room.say(talker, move |sample| {
-            let talks = !(sample / 48_000 + talker as u64).is_multiple_of(3);
-            if talks { voice(sample) } else { 0.0 }
-        });
-    }
+    populate(&mut room);
     // The first of them is in force to begin with, so that all come in their turn.
     for effort in efforts.iter().chain(efforts.first()) {
         room.shard.resources_mut().set_effort(*effort);
@@ -159,18 +182,48 @@ fn allocations(mut room: Room, efforts: &[Effort]) -> u64 {
     room.run(Duration::from_secs(12));
 
     let mut uplinks = room.prepare(Duration::from_secs(10));
-    let mut slot = Slot([0; DATAGRAM_SIZE_MAX], 0);
-    let events = std::iter::from_fn(|| room.shard.poll_event()).count();
     let packed = room.mixer().counters().packets_by_frames;
-    let mut efforts = efforts.iter().cycle();
-    CALLS.set(0);
-    COUNTING.set(true);
-    for (index, (at, from, datagram)) in uplinks.iter_mut().enumerate() {
+    let mut cycle = efforts.iter().cycle();
+    let calls = counted(&mut room, &mut uplinks, |room, index| {
         if index % 400 == 0
-            && let Some(effort) = efforts.next()
+            && let Some(effort) = cycle.next()
         {
             room.shard.resources_mut().set_effort(*effort);
         }
+    });
+    let packs = room.mixer().counters().packets_by_frames;
+    let packed: Vec<_> = packs.iter().zip(packed).map(|(after, before)| after - before).collect();
+    assert!(efforts.is_empty() || packed.iter().all(|packs| *packs > 100), "{packed:?}");
+    calls
+}
+
+/// Lets twelve members join, three of whom talk and pause, so that squelches open and close all
+/// the time.
+fn populate(room: &mut Room) {
+    for phase_ms in 0..12 {
+        room.join(phase_ms);
+    }
+    for talker in 0..3 {
+        let mut voice = tone(300.0 + 90.0 * talker as f32, 0.1);
+        room.say(talker, move |sample| {
+            let talks = !(sample / 48_000 + talker as u64).is_multiple_of(3);
+            if talks { voice(sample) } else { 0.0 }
+        });
+    }
+}
+
+/// Hands over these packets in their time and returns the allocations meanwhile; `before` each.
+fn counted(
+    room: &mut Room,
+    uplinks: &mut [(Instant, SocketAddr, Vec<u8>)],
+    mut before: impl FnMut(&mut Room, usize),
+) -> u64 {
+    let mut slot = Slot([0; DATAGRAM_SIZE_MAX], 0);
+    let events = std::iter::from_fn(|| room.shard.poll_event()).count();
+    CALLS.set(0);
+    COUNTING.set(true);
+    for (index, (at, from, datagram)) in uplinks.iter_mut().enumerate() {
+        before(room, index);
         while let Some(due) = room.shard.poll_timeout().filter(|due| due < at) {
             room.shard.handle_timeout(due, &mut slot);
         }
@@ -179,9 +232,6 @@ fn allocations(mut room: Room, efforts: &[Effort]) -> u64 {
         while room.shard.poll_event().is_some() {}
     }
     COUNTING.set(false);
-    let packs = room.mixer().counters().packets_by_frames;
-    let packed: Vec<_> = packs.iter().zip(packed).map(|(after, before)| after - before).collect();
     assert!(events > 0 && slot.1 > 12 * 150, "it did work: {} packets", slot.1);
-    assert!(efforts.next().is_none() || packed.iter().all(|packs| *packs > 100), "{packed:?}");
     CALLS.get()
 }

@@ -19,7 +19,11 @@ fn settings(packet: ListenerPacket) -> MixerSettings {
 /// Tells the mixer that a member loses half of its packets, so that it is sent single frames.
 fn report_loss(room: &mut Room, member: usize, loss: f32) {
     let leg = room.members[member].grant.id;
-    room.shard.handle_input(room.now, leg, |leg| EngineInput::Reception { leg, loss });
+    room.shard.handle_input(room.now, leg, |leg| EngineInput::Reception {
+        leg,
+        loss,
+        burst_loss: None,
+    });
 }
 
 /// A room of one talker, a listener who loses too much for packs, and some who do not.

@@ -169,7 +169,8 @@ fn full_conference_refuses_with_its_limit() {
     room.join(0);
     room.join(1);
     let key = || MasterKey::new(SrtpSuite::AeadAes128Gcm, &[9; 28]).unwrap();
-    let request = LegRequest { role: LegRole::Member, receive_key: key(), send_key: key() };
+    let request =
+        LegRequest { role: LegRole::Member, receive_key: key(), send_key: key(), red: false };
     let refusal = room.shard.add_leg(room.now, room.conference, &request).unwrap_err();
     assert!(refusal.to_string().contains("admits 2 members"), "{refusal}");
     let first = room.members[0].grant.id;

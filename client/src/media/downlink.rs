@@ -10,6 +10,7 @@ use sabha_media::extension::{LevelDbov, MixerLevels};
 use sabha_media::jitter_buffer::{BufferedPacket, JitterCounters, JitterSettings};
 use sabha_media::playout::Playout;
 use sabha_media::reception::Reception;
+use sabha_media::red::{Predecessor, RedArrivals, RedPacket};
 use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
@@ -49,6 +50,10 @@ impl PacketLengths {
 pub(super) struct Downlink {
     sink: Box<dyn Sink>,
     payload_type: PayloadType,
+    red_payload_type: Option<PayloadType>,
+    arrivals: RedArrivals,
+    red_copies: u8,
+    recovered: u64,
     playout: Playout<OpusDecoder>,
     reception: Reception,
     lengths: PacketLengths,
@@ -70,6 +75,10 @@ impl Downlink {
         Self {
             sink,
             payload_type: settings.payload_type,
+            red_payload_type: settings.red_payload_type,
+            arrivals: RedArrivals::default(),
+            red_copies: 0,
+            recovered: 0,
             playout: Playout::new(OpusDecoder::new(), jitter),
             reception: Reception::default(),
             lengths: PacketLengths::default(),
@@ -89,22 +98,42 @@ impl Downlink {
         received_at: Instant,
     ) -> Result<(), DropReason> {
         let packet = RtpPacket::parse(plain)?;
-        if packet.payload_type() != self.payload_type {
-            return Err(DropReason::UnknownPayloadType);
-        }
+        let red = match packet.payload_type() {
+            opus if opus == self.payload_type => None,
+            red if Some(red) == self.red_payload_type => Some(RedPacket::parse(packet.payload())?),
+            _ => return Err(DropReason::UnknownPayloadType),
+        };
         self.reception.count(index, packet.timestamp(), received_at);
         let loudest = MixerLevels::read(&packet)?.map(|(_, level)| level.0).min();
-        let payload = packet.payload();
+        let payload = red.map_or(packet.payload(), |red| red.primary().payload);
         let samples = Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
         self.lengths.count(samples);
-        self.playout.insert(&BufferedPacket {
+        let packet = BufferedPacket {
             index,
             timestamp: packet.timestamp(),
             samples: samples as u32,
             level: loudest.map_or(LevelDbov::SILENCE, LevelDbov),
             received_at,
             payload,
-        })
+        };
+        self.arrivals.count(red.as_ref());
+        self.playout.buffer_mut().set_redundancy(self.arrivals.wait());
+        let inserted = self.playout.insert(&packet);
+        if let Some(red) = red {
+            self.insert_copies(&packet, &red);
+        }
+        inserted
+    }
+
+    /// Inserts the copies of the packets directly before `packet` as packets of their own. Those
+    /// that are there or were played are refused, which is as it should be and not counted.
+    fn insert_copies(&mut self, packet: &BufferedPacket<'_>, red: &RedPacket<'_>) {
+        self.red_copies = self.red_copies.max(red.copies().len() as u8);
+        for copy in red.predecessors(&Opus, packet.index, packet.timestamp) {
+            let Predecessor { index, timestamp, samples, payload } = copy;
+            let copy = BufferedPacket { index, timestamp, samples, payload, ..*packet };
+            self.recovered += u64::from(self.playout.insert_copy(&copy).is_ok());
+        }
     }
 
     /// Plays every block whose time has come.
@@ -152,6 +181,16 @@ impl Downlink {
 
     pub(super) fn heard(&self) -> &Heard {
         &self.heard
+    }
+
+    /// Returns the largest number of copies that a packet carried.
+    pub(super) fn red_copies(&self) -> u8 {
+        self.red_copies
+    }
+
+    /// Returns how many lost packets came as a copy in time to be played.
+    pub(super) fn recovered(&self) -> u64 {
+        self.recovered
     }
 
     pub(super) fn playout(&self) -> JitterCounters {

@@ -64,6 +64,8 @@ pub struct MemberSettings {
     pub receive_ssrcs: Vec<Ssrc>,
     /// The payload type of Opus, both ways.
     pub payload_type: PayloadType,
+    /// The payload type of redundant audio, both ways; `None` if it was not agreed.
+    pub red_payload_type: Option<PayloadType>,
     /// The epoch of the leg.
     pub epoch: MediaEpoch,
     /// Name of this member's source in RTCP.
@@ -124,6 +126,12 @@ pub struct MemberReport {
     pub concealed: u64,
     /// What became of the frames that were due, and how long their packets waited.
     pub heard: Heard,
+    /// The largest number of copies that a received packet carried.
+    pub red_copies: u8,
+    /// Lost packets that came as a copy in time to be played; they count as lost all the same.
+    pub recovered: u64,
+    /// How many copies each packet with sound is sent with now.
+    pub copies_out: u8,
     /// Round trip of the media path, once known.
     pub round_trip: Option<Duration>,
     /// What the node does with the own voice, as far as it was asked.
@@ -197,6 +205,9 @@ impl MemberMedia {
             playout,
             concealed: playout.concealed,
             heard: self.downlink.heard().clone(),
+            red_copies: self.downlink.red_copies(),
+            recovered: self.downlink.recovered(),
+            copies_out: self.reports.copies(),
             round_trip: self.reports.round_trip(),
             own_voice: self.own_voice,
             connected: self.reports.is_connected(),
@@ -247,6 +258,7 @@ impl MemberMedia {
                     self.own_voice = said.own_voice;
                 }
                 self.watch_delay();
+                self.uplink.set_copies(self.reports.copies());
                 Ok(())
             }
             PacketKind::Neither => Err(DropReason::NotRtp),

@@ -1,7 +1,9 @@
 //! Keeps the last packets that were held back, so that an onset can begin before it was noticed.
 
-use sabha_media::codec::PAYLOAD_SIZE_MAX;
+use sabha_media::codec::{FRAME_SAMPLES, PAYLOAD_SIZE_MAX};
 use sabha_media::extension::LevelDbov;
+use sabha_media::red::{COPIES_MAX, RedBlock, RedPacket};
+use sabha_media::rtp::PayloadType;
 
 use super::PREROLL_PACKETS;
 
@@ -55,10 +57,39 @@ impl Preroll {
         self.held = 0;
     }
 
-    /// Gives what is held, oldest first, and then the newest.
-    pub(super) fn onset(&self) -> impl Iterator<Item = &EncodedFrame> {
+    /// Gives the ages of what is held, oldest first, and then of the newest.
+    pub(super) fn onset(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..=self.held).rev()
+    }
+
+    /// Returns the frame that is `age` frames older than the newest.
+    pub(super) fn at(&self, age: usize) -> &EncodedFrame {
         let count = self.frames.len();
-        (0..=self.held).rev().map(move |age| &self.frames[(self.newest + count - age) % count])
+        &self.frames[(self.newest + count - age) % count]
+    }
+
+    /// Writes the frame of this age with copies of the `copies` before it; returns the length,
+    /// `None` if it does not fit.
+    pub(super) fn write_red(
+        &self,
+        age: usize,
+        copies: usize,
+        payload_type: PayloadType,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let block = |place: usize| RedBlock {
+            payload_type,
+            offset: (place * FRAME_SAMPLES) as u32,
+            payload: self.at(age + place).payload(),
+        };
+        let before: [RedBlock<'_>; COPIES_MAX] = std::array::from_fn(|place| block(place + 1));
+        RedPacket::new(block(0), &before[..copies]).write(out)
+    }
+}
+
+impl EncodedFrame {
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.payload[..self.length]
     }
 }
 
@@ -67,7 +98,7 @@ mod tests {
     use super::*;
 
     fn onset(preroll: &Preroll) -> Vec<u64> {
-        preroll.onset().map(|frame| frame.position).collect()
+        preroll.onset().map(|age| preroll.at(age).position).collect()
     }
 
     #[test]

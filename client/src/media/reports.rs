@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use sabha_media::drop_reason::DropReason;
 use sabha_media::leg::Ssrc;
-use sabha_media::reception::Reception;
+use sabha_media::reception::{Reception, ReceptionReport};
+use sabha_media::red::CopyChoice;
 use sabha_media::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, ReportBlocks, RtcpPacket,
     RtcpPackets, RtcpWriteError, SenderInfo,
 };
-use sabha_media::shard::{KeepAlive, MediaEpoch, OwnVoice, REPORT_INTERVAL, keep_alive, ntp};
+use sabha_media::shard::{
+    KeepAlive, MediaEpoch, OwnVoice, REPORT_INTERVAL, RemoteReception, keep_alive, ntp,
+};
 use sabha_media::time::Instant;
 
 use super::MemberSettings;
@@ -26,6 +29,7 @@ pub(super) struct Reports {
     own_voice: OwnVoice,
     last_sr: Option<(CompactNtp, Instant)>,
     round_trip: Option<Duration>,
+    choice: CopyChoice,
 }
 
 impl Reports {
@@ -40,6 +44,7 @@ impl Reports {
             own_voice: OwnVoice::Returned,
             last_sr: None,
             round_trip: None,
+            choice: CopyChoice::default(),
         }
     }
 
@@ -59,6 +64,11 @@ impl Reports {
         self.round_trip
     }
 
+    /// Returns how many copies the node's reports ask for.
+    pub(super) fn copies(&self) -> u8 {
+        self.choice.copies()
+    }
+
     /// Learns that something authentic came from the node.
     pub(super) fn handle_contact(&mut self) {
         self.connected = true;
@@ -76,19 +86,29 @@ impl Reports {
         compound: &[u8],
         received_at: Instant,
     ) -> Result<Option<KeepAlive>, DropReason> {
-        let mut said = None;
+        let (mut said, mut loss, mut burst_lost) = (None, None, None);
         for packet in RtcpPackets::parse(compound)? {
             match packet {
                 RtcpPacket::SenderReport(report) => {
                     self.last_sr = Some((report.info.ntp.compact(), received_at));
-                    self.hear(report.blocks, received_at);
+                    loss = self.hear(report.blocks, received_at).or(loss);
                 }
-                RtcpPacket::ReceiverReport(report) => self.hear(report.blocks, received_at),
+                RtcpPacket::ReceiverReport(report) => {
+                    loss = self.hear(report.blocks, received_at).or(loss);
+                }
+                RtcpPacket::ExtendedReport(report) => {
+                    let own = report.losses().find(|losses| losses.ssrc == self.own);
+                    burst_lost = own.and_then(|losses| losses.burst_lost()).or(burst_lost);
+                }
                 RtcpPacket::Application(packet) => {
                     said = KeepAlive::from_application(&packet).or(said);
                 }
                 _ => {}
             }
+        }
+        if let Some(fraction_lost) = loss {
+            let heard = RemoteReception { fraction_lost, burst_lost, ..Default::default() };
+            self.choice.handle_report(heard.loss(), heard.burst_loss());
         }
         Ok(said)
     }
@@ -115,7 +135,8 @@ impl Reports {
         goodbye: bool,
         out: &mut [u8],
     ) -> Result<usize, RtcpWriteError> {
-        let block = self.report_block(now, reception);
+        let report = self.stream.zip(reception.report());
+        let block = report.map(|(stream, report)| self.report_block(now, stream, &report));
         let mut writer = CompoundWriter::new(out);
         if uplink.packets() > 0 {
             let info = SenderInfo {
@@ -136,17 +157,20 @@ impl Reports {
             let said = KeepAlive { own_voice: self.own_voice, ..KeepAlive::from(self.epoch) };
             writer.application(&keep_alive(self.own, &said.to_bytes()))?;
         }
+        if let Some((stream, losses)) =
+            report.and_then(|(ssrc, report)| Some((ssrc, report.losses?)))
+        {
+            writer.extended_report(self.own, &[losses.block(stream)])?;
+        }
         Ok(writer.finish())
     }
 
-    fn report_block(&self, now: Instant, reception: &mut Reception) -> Option<ReportBlock> {
-        let ssrc = self.stream?;
-        let report = reception.report()?;
+    fn report_block(&self, now: Instant, ssrc: Ssrc, report: &ReceptionReport) -> ReportBlock {
         let (last_sr, delay_since_last_sr) = match self.last_sr {
             Some((sr, at)) => (sr, CompactNtp::from_duration(now.saturating_since(at))),
             None => (CompactNtp::default(), CompactNtp::default()),
         };
-        Some(ReportBlock {
+        ReportBlock {
             ssrc,
             fraction_lost: report.fraction_lost,
             cumulative_lost: i32::try_from(report.cumulative_lost).unwrap_or(i32::MAX),
@@ -154,14 +178,18 @@ impl Reports {
             jitter: report.jitter,
             last_sr,
             delay_since_last_sr,
-        })
+        }
     }
 
-    fn hear(&mut self, blocks: ReportBlocks<'_>, received_at: Instant) {
+    /// Takes in what the node says of the member's stream; returns the share lost, in 1/256.
+    fn hear(&mut self, blocks: ReportBlocks<'_>, received_at: Instant) -> Option<u8> {
         let arrival = ntp(received_at).compact();
+        let mut lost = None;
         for block in blocks.filter(|block| block.ssrc == self.own) {
             self.round_trip = block.round_trip(arrival).or(self.round_trip);
+            lost = lost.max(Some(block.fraction_lost));
         }
+        lost
     }
 }
 

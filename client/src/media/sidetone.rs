@@ -109,10 +109,17 @@ mod tests {
         sidetone.add_to(&mut played);
         assert_eq!(played, [0.0; FRAME_SAMPLES], "the node has not answered");
         sidetone.handle_own_voice(OwnVoice::LeftOut);
+        sidetone.handle_capture(&[0.5; FRAME_SAMPLES]);
         sidetone.add_to(&mut played);
         assert!(played[1] < 0.001 && played.is_sorted(), "it fades in");
-        let mut played = [0.0; FRAME_SAMPLES];
-        sidetone.add_to(&mut played);
-        assert!(played.iter().all(|sample| (sample - 0.05).abs() < 1e-6));
+        sidetone.handle_capture(&[0.5; FRAME_SAMPLES]);
+        for _ in 0..4 {
+            let mut block = [0.0; FRAME_SAMPLES / 4];
+            sidetone.add_to(&mut block);
+            assert!(block.iter().all(|sample| (sample - 0.05).abs() < 1e-6));
+        }
+        let mut block = [0.0; FRAME_SAMPLES / 4];
+        sidetone.add_to(&mut block);
+        assert_eq!(block, [0.0; FRAME_SAMPLES / 4], "nothing more was captured");
     }
 }

@@ -7,6 +7,7 @@ use sabha_media::codec::opus::OpusEncoder;
 use sabha_media::codec::{Encoder, FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov};
 use sabha_media::leg::Ssrc;
+use sabha_media::red::{COPIES_MAX, RED_SIZE_MAX};
 use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber};
 use sabha_media::srtp::SrtpSender;
 use sabha_media::time::Instant;
@@ -37,6 +38,12 @@ pub(super) struct Uplink {
 struct Stream {
     ssrc: Ssrc,
     payload_type: PayloadType,
+    red_payload_type: Option<PayloadType>,
+    /// How many copies each packet is to carry.
+    copies: u8,
+    /// How many packets with sound were sent last, each a frame behind the other; counts to
+    /// `COPIES_MAX`.
+    behind: u8,
     sequence_number: SequenceNumber,
     voice: u64,
     probes: u64,
@@ -62,6 +69,9 @@ impl Uplink {
             stream: Stream {
                 ssrc: settings.send_ssrc,
                 payload_type: settings.payload_type,
+                red_payload_type: settings.red_payload_type,
+                copies: 0,
+                behind: 0,
                 sequence_number: SequenceNumber(0),
                 voice: 0,
                 probes: 0,
@@ -84,10 +94,11 @@ impl Uplink {
             self.encode();
             let level = self.preroll.newest().level;
             match self.gate.handle_frame(self.next, level) {
-                GateDecision::Send => self.stream.send(self.preroll.newest(), false, &mut path),
+                GateDecision::Send => self.stream.send(&self.preroll, 0, false, &mut path),
                 GateDecision::Onset => {
-                    for (place, frame) in self.preroll.onset().enumerate() {
-                        self.stream.send(frame, place == 0, &mut path);
+                    self.stream.behind = 0;
+                    for (place, age) in self.preroll.onset().enumerate() {
+                        self.stream.send(&self.preroll, age, place == 0, &mut path);
                     }
                     self.preroll.clear();
                 }
@@ -100,6 +111,11 @@ impl Uplink {
             self.position += FRAME_SAMPLES as u64;
             self.next += self.interval;
         }
+    }
+
+    /// Sets how many copies of the packets before it each packet is to carry.
+    pub(super) fn set_copies(&mut self, copies: u8) {
+        self.stream.copies = copies;
     }
 
     /// Returns the gate, to tell it the node's order.
@@ -162,13 +178,31 @@ impl Uplink {
         self.position += u64::from(frames) * FRAME_SAMPLES as u64;
         self.preroll.clear();
         live.skip(u64::from(frames));
+        self.stream.behind = 0;
     }
 }
 
 impl Stream {
-    fn send<T: Transmit>(&mut self, frame: &EncodedFrame, marker: bool, path: &mut Path<'_, T>) {
-        let payload = &frame.payload[..frame.length];
-        self.transmit(frame, marker, payload, path);
+    /// Sends the frame that is `age` frames old, with the copies that the node's reports ask for.
+    fn send<T: Transmit>(
+        &mut self,
+        preroll: &Preroll,
+        age: usize,
+        marker: bool,
+        path: &mut Path<'_, T>,
+    ) {
+        let frame = preroll.at(age);
+        let copies = usize::from(self.copies.min(self.behind));
+        let mut packet = [0; RED_SIZE_MAX];
+        let redundant = self.red_payload_type.filter(|_| copies > 0).and_then(|red| {
+            Some((red, preroll.write_red(age, copies, self.payload_type, &mut packet)?))
+        });
+        let (payload_type, payload) = match redundant {
+            Some((red, length)) => (red, &packet[..length]),
+            None => (self.payload_type, frame.payload()),
+        };
+        self.transmit(frame, marker, (payload_type, payload), path);
+        self.behind = (self.behind + 1).min(COPIES_MAX as u8);
         if let Some(log) = &mut path.log {
             log.push_sent(frame.position);
         }
@@ -177,7 +211,8 @@ impl Stream {
     }
 
     fn probe<T: Transmit>(&mut self, frame: &EncodedFrame, path: &mut Path<'_, T>) {
-        self.transmit(frame, false, &[], path);
+        self.transmit(frame, false, (self.payload_type, &[]), path);
+        self.behind = 0;
         self.probes += 1;
     }
 
@@ -185,12 +220,12 @@ impl Stream {
         &mut self,
         frame: &EncodedFrame,
         marker: bool,
-        payload: &[u8],
+        (payload_type, payload): (PayloadType, &[u8]),
         path: &mut Path<'_, T>,
     ) {
         let header = RtpHeader {
             marker,
-            payload_type: self.payload_type,
+            payload_type,
             sequence_number: self.sequence_number,
             timestamp: RtpTimestamp(frame.position as u32),
             ssrc: self.ssrc,

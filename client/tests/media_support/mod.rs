@@ -32,8 +32,10 @@ pub const START: Instant = Instant::from_millis(1_000_000);
 pub const FRAME: Duration = Duration::from_millis(20);
 pub const NODE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9_000);
+const PLAYOUT_DELAY: Duration = Duration::from_millis(10);
 const EPOCH: MediaEpoch = MediaEpoch { counter: 1, rank: 0 };
 const PAYLOAD_TYPE: PayloadType = PayloadType(111);
+const RED_PAYLOAD_TYPE: PayloadType = PayloadType(112);
 
 /// Datagrams on their way.
 #[derive(Default)]
@@ -70,6 +72,7 @@ impl Member {
         person: u8,
         (start, clock_ppm): (Instant, i32),
         ssrcs: (Ssrc, Ssrc),
+        playout_delay: Duration,
         voice: impl Source + 'static,
         live: Live,
     ) -> Self {
@@ -81,10 +84,11 @@ impl Member {
             send_ssrc: ssrcs.0,
             receive_ssrcs: vec![ssrcs.1],
             payload_type: PAYLOAD_TYPE,
+            red_payload_type: Some(RED_PAYLOAD_TYPE),
             epoch: EPOCH,
             cname: "member".into(),
             encoder: EncoderSettings { bitrate: 32_000, complexity: 5 },
-            playout_delay: Duration::from_millis(10),
+            playout_delay,
             start,
             clock_ppm,
             microphone: live.microphone,
@@ -122,6 +126,8 @@ pub struct Room {
     /// What a datagram takes from a member to the shard, or back.
     pub way: Duration,
     under_way: VecDeque<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
+    /// How long packets wait at members who join from now on.
+    pub playout_delay: Duration,
 }
 
 impl Room {
@@ -132,9 +138,15 @@ impl Room {
         let resources = MixerResources::new(Opus, ResourceLimits::default());
         let mut shard = Shard::new(config, resources);
         let conference = shard.add_conference(Mixer::new(settings).unwrap(), EPOCH).unwrap();
-        let under_way = VecDeque::new();
-        let way = Duration::ZERO;
-        Self { shard, conference, members: Vec::new(), now: START, way, under_way }
+        Self {
+            shard,
+            conference,
+            members: Vec::new(),
+            now: START,
+            way: Duration::ZERO,
+            under_way: VecDeque::new(),
+            playout_delay: PLAYOUT_DELAY,
+        }
     }
 
     /// Adds a member who begins `phase_ms` from now; returns their index.
@@ -169,11 +181,13 @@ impl Room {
             role: LegRole::Member,
             receive_key: key(person, 0),
             send_key: key(person, 1),
+            red: true,
         };
         let grant = self.shard.add_leg(self.now, self.conference, &request).unwrap();
         let start = self.now + Duration::from_millis(phase_ms);
         let ssrcs = (grant.send_ssrc, grant.receive_ssrcs[0]);
-        self.members.push(Member::new(person, (start, clock_ppm), ssrcs, voice, live));
+        let clock = (start, clock_ppm);
+        self.members.push(Member::new(person, clock, ssrcs, self.playout_delay, voice, live));
         self.members.len() - 1
     }
 
@@ -276,7 +290,14 @@ impl Alone {
     /// A member with a live microphone or speaker.
     pub fn live(voice: impl Source + 'static, live: Live) -> Self {
         Self {
-            member: Member::new(1, (START, 0), (MEMBER_SSRC, NODE_SSRC), voice, live),
+            member: Member::new(
+                1,
+                (START, 0),
+                (MEMBER_SSRC, NODE_SSRC),
+                PLAYOUT_DELAY,
+                voice,
+                live,
+            ),
             now: START,
             sent: Vec::new(),
             compounds: 0,

@@ -156,6 +156,7 @@ pub fn member_settings(
         send_ssrc: answer.send_ssrc,
         receive_ssrcs: answer.receive_ssrcs,
         payload_type: PayloadType(answer.payload_type),
+        red_payload_type: answer.red_payload_type.map(PayloadType),
         epoch: MediaEpoch { counter: answer.epoch.counter, rank: answer.epoch.rank },
         cname: answer.cname,
         encoder: config.encoder,

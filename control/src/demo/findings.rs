@@ -262,6 +262,7 @@ fn member(script: &Script, recording: &Recording) -> Member {
         buffer_ms_p50: buffer(0.5),
         buffer_ms_p99: buffer(0.99),
         mos: round(mos),
+        red_copies: report.red_copies,
         impaired: recording.impaired,
     }
 }

@@ -145,10 +145,12 @@ async fn join(
     let leg_generation = session.next_generation().ok_or_else(exhausted)?;
     let key =
         |direction| leg_key(inner, session, &admission, epoch, (leg_generation, suite), direction);
+    let red = request.red;
     let request = LegRequest {
         role: admission.role,
         receive_key: key(Direction::ToNode)?,
         send_key: key(Direction::ToMember)?,
+        red,
     };
     let grant = add_leg(inner, place, request).await?;
     let entry = RosterEntry {
@@ -184,6 +186,7 @@ async fn join(
         send_ssrc: grant.send_ssrc,
         receive_ssrcs: grant.receive_ssrcs,
         payload_type: PAYLOAD_TYPE.0,
+        red_payload_type: red.then_some(RED_PAYLOAD_TYPE.0),
         client_level_extension: CLIENT_LEVEL_ID,
         mixer_level_extension: MIXER_LEVEL_ID,
         packet_ms: PACKET_MS,
@@ -300,6 +303,7 @@ fn mixer_settings(inner: &Inner, list: &PermitList) -> MixerSettings {
         encoder: settings.encoder,
         listener_packet: settings.listener_packet,
         payload_type: PAYLOAD_TYPE,
+        red_payload_type: RED_PAYLOAD_TYPE,
         ..MixerSettings::default()
     }
 }
@@ -310,6 +314,9 @@ fn media_epoch(epoch: Epoch) -> MediaEpoch {
 
 /// The payload type of Opus, both ways: the usual dynamic one (RFC 3551 section 6).
 const PAYLOAD_TYPE: PayloadType = PayloadType(111);
+
+/// The payload type of redundant audio: the next one.
+const RED_PAYLOAD_TYPE: PayloadType = PayloadType(112);
 
 /// Length of a packet's sound.
 const PACKET_MS: u16 = 20;

@@ -104,6 +104,7 @@ impl Member {
             send_ssrc: answer.send_ssrc,
             receive_ssrcs: answer.receive_ssrcs.clone(),
             payload_type: PayloadType(answer.payload_type),
+            red_payload_type: answer.red_payload_type.map(PayloadType),
             epoch: MediaEpoch { counter: answer.epoch.counter, rank: answer.epoch.rank },
             cname: answer.cname.clone(),
             encoder: EncoderSettings { bitrate: 64_000, complexity: 2 },

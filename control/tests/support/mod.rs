@@ -105,6 +105,7 @@ pub fn join_request(ticket: &Ticket, signer: &Identity) -> JoinRequest {
         role: ticket.role,
         suites: SrtpSuite::ALL.iter().map(|suite| suite.id()).collect(),
         client_version: "test".into(),
+        red: true,
     }
 }
 

@@ -67,6 +67,13 @@ pub struct JoinAnswer {
     /// RTP payload type of Opus, both ways.
     #[serde(deserialize_with = "limit::within::<0, 127, _>")]
     pub payload_type: u8,
+    /// RTP payload type of redundant audio (RFC 2198), both ways; absent unless it was offered.
+    #[serde(
+        default,
+        deserialize_with = "limit::optional_within::<0, 127, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub red_payload_type: Option<u8>,
     /// Header extension ID of the client's level. Source: RFC 6464.
     #[serde(deserialize_with = "limit::within::<1, 14, _>")]
     pub client_level_extension: u8,

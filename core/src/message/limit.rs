@@ -64,6 +64,16 @@ where
     }
 }
 
+/// Decodes a number from `MIN` to `MAX` that may be absent.
+pub(crate) fn optional_within<'de, const MIN: u8, const MAX: u8, D>(
+    deserializer: D,
+) -> Result<Option<u8>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    within::<MIN, MAX, D>(deserializer).map(Some)
+}
+
 struct Bounded<const MAX: usize, T>(PhantomData<T>);
 
 impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for Bounded<MAX, T> {

@@ -78,6 +78,9 @@ pub struct JoinRequest {
     /// The client's name and version, for logs.
     #[serde(deserialize_with = "limit::text::<CLIENT_VERSION_LEN_MAX, _>")]
     pub client_version: String,
+    /// Whether the client takes redundant audio in (RFC 2198).
+    #[serde(default)]
+    pub red: bool,
 }
 
 impl Message for Request {

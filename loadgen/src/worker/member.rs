@@ -14,6 +14,7 @@ use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels}
 use sabha_media::jitter_buffer::BufferedPacket;
 use sabha_media::leg::Ssrc;
 use sabha_media::reception::Reception;
+use sabha_media::red::RedPacket;
 use sabha_media::rtp::{PacketKind, PayloadType, RtpHeader, RtpPacket, SequenceNumber, classify};
 use sabha_media::shard::MediaEpoch;
 use sabha_media::srtp::{MasterKey, SrtpReceiver, SrtpSender, StreamsError};
@@ -43,6 +44,8 @@ pub struct LegSettings {
     pub receive_ssrc: Ssrc,
     /// The payload type of Opus, both ways.
     pub payload_type: PayloadType,
+    /// The payload type of redundant audio, if it was agreed; its copies are not used.
+    pub red_payload_type: Option<PayloadType>,
     /// The epoch of the leg.
     pub epoch: MediaEpoch,
 }
@@ -182,10 +185,14 @@ impl LoadMember {
         received_at: Instant,
         is_steady: bool,
     ) -> Result<(), DropReason> {
-        if packet.payload_type() != self.leg.payload_type {
-            return Err(DropReason::UnknownPayloadType);
-        }
-        let opus = OpusFrames::parse(packet.payload()).ok_or(DropReason::Undecodable)?;
+        let payload = match packet.payload_type() {
+            opus if opus == self.leg.payload_type => packet.payload(),
+            red if Some(red) == self.leg.red_payload_type => {
+                RedPacket::parse(packet.payload())?.primary().payload
+            }
+            _ => return Err(DropReason::UnknownPayloadType),
+        };
+        let opus = OpusFrames::parse(payload).ok_or(DropReason::Undecodable)?;
         let late_nanos = self.compare(packet.timestamp().0, &opus, received_at, is_steady);
         let frames = opus.frames().len();
         let tally = &mut self.part.tally;
@@ -208,7 +215,7 @@ impl LoadMember {
             samples: (frames * FRAME_SAMPLES) as u32,
             level: loudest.map_or(LevelDbov::SILENCE, LevelDbov),
             received_at,
-            payload: packet.payload(),
+            payload,
         });
         Ok(())
     }

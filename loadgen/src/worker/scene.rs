@@ -355,6 +355,7 @@ fn leg_settings(leg: Leg) -> Result<LegSettings, String> {
         send_ssrc: answer.send_ssrc,
         receive_ssrc,
         payload_type: PayloadType(answer.payload_type),
+        red_payload_type: answer.red_payload_type.map(PayloadType),
         epoch: MediaEpoch { counter: answer.epoch.counter, rank: answer.epoch.rank },
     })
 }

@@ -76,6 +76,13 @@ pub trait Decoder: Send {
     /// `InvalidPacket` for a payload that is malformed or longer than `pcm`.
     fn decode(&mut self, payload: Option<&[u8]>, pcm: &mut [f32]) -> Result<usize, CodecError>;
 
+    /// Decodes the last `pcm.len()` samples before a packet that was received from the redundancy
+    /// in it, and returns the number of samples written. The packet itself comes next.
+    ///
+    /// # Errors
+    /// `InvalidPacket` if there is none in it; nothing was decoded then.
+    fn decode_fec(&mut self, follower: &[u8], pcm: &mut [f32]) -> Result<usize, CodecError>;
+
     /// Forgets everything heard.
     fn reset(&mut self);
 }

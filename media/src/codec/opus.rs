@@ -8,7 +8,7 @@
 
 mod framing;
 
-pub use framing::{Frames, Toc, can_follow, frames, pack, pack_size};
+pub use framing::{Frames, Toc, can_follow, frames, has_fec, pack, pack_size};
 
 use opusic_sys as sys;
 use sys::{OPUS_OK, OpusDecoder as RawDecoder, OpusEncoder as RawEncoder};
@@ -173,6 +173,25 @@ impl OpusDecoder {
         decoder
     }
 
+    fn decode_raw(
+        &mut self,
+        payload: Option<&[u8]>,
+        pcm: &mut [f32],
+        is_fec: bool,
+    ) -> Result<usize, CodecError> {
+        let room = i32::try_from(pcm.len()).unwrap_or(i32::MAX);
+        let length = i32::try_from(payload.map_or(0, <[u8]>::len));
+        let length = length.map_err(|_| CodecError::InvalidPacket)?;
+        let pointer = payload.map_or(std::ptr::null(), <[u8]>::as_ptr);
+        let is_fec = i32::from(is_fec);
+        // SAFETY: pointer and length describe the payload, or ask for concealment; `room` is the
+        // number of samples that `pcm` holds.
+        let samples = unsafe {
+            sys::opus_decode_float(self.raw(), pointer, length, pcm.as_mut_ptr(), room, is_fec)
+        };
+        usize::try_from(samples).map_err(|_| CodecError::InvalidPacket)
+    }
+
     fn raw(&mut self) -> *mut RawDecoder {
         self.state.as_mut_ptr().cast()
     }
@@ -186,21 +205,17 @@ impl Default for OpusDecoder {
 
 impl Decoder for OpusDecoder {
     fn decode(&mut self, payload: Option<&[u8]>, pcm: &mut [f32]) -> Result<usize, CodecError> {
-        let room = i32::try_from(pcm.len()).unwrap_or(i32::MAX);
-        let (pointer, length) = match payload {
-            Some([]) => return Err(CodecError::InvalidPacket),
-            Some(payload) => {
-                let length = i32::try_from(payload.len()).map_err(|_| CodecError::InvalidPacket)?;
-                (payload.as_ptr(), length)
-            }
-            None => (std::ptr::null(), 0),
-        };
-        // SAFETY: pointer and length describe the payload, or ask for concealment; `room` is the
-        // number of samples that `pcm` holds.
-        let samples = unsafe {
-            sys::opus_decode_float(self.raw(), pointer, length, pcm.as_mut_ptr(), room, 0)
-        };
-        usize::try_from(samples).map_err(|_| CodecError::InvalidPacket)
+        match payload {
+            Some([]) => Err(CodecError::InvalidPacket),
+            payload => self.decode_raw(payload, pcm, false),
+        }
+    }
+
+    fn decode_fec(&mut self, follower: &[u8], pcm: &mut [f32]) -> Result<usize, CodecError> {
+        if !has_fec(follower) || !pcm.len().is_multiple_of(FEC_STEP) {
+            return Err(CodecError::InvalidPacket);
+        }
+        self.decode_raw(Some(follower), pcm, true)
     }
 
     fn reset(&mut self) {
@@ -215,6 +230,9 @@ fn state_block(size: i32) -> Box<[u128]> {
 }
 
 const CHANNELS: i32 = 1;
+
+/// What libopus makes up for is a multiple of 2.5 ms.
+const FEC_STEP: usize = 120;
 
 /// Lowest bitrate that libopus accepts, in bit/s.
 const BITRATE_MIN: u32 = 6_000;
@@ -293,6 +311,76 @@ mod tests {
         };
         let count = usize::try_from(count).ok()?;
         Some(sizes[..count].iter().map(|size| size.cast_unsigned().into()).collect())
+    }
+
+    /// A voice's packets whose encoder repeats each in the next one.
+    fn payloads_with_fec(count: usize) -> Vec<Vec<u8>> {
+        let mut encoder = OpusEncoder::new(SETTINGS);
+        encoder.control(sys::OPUS_SET_INBAND_FEC_REQUEST, 1);
+        encoder.control(sys::OPUS_SET_PACKET_LOSS_PERC_REQUEST, 30);
+        let mut payload = [0; PAYLOAD_SIZE_MAX];
+        let encoded = (0..count).map(|frame| {
+            let length = encoder.encode(&tone(frame), &mut payload).unwrap();
+            payload[..length].to_vec()
+        });
+        encoded.collect()
+    }
+
+    #[test]
+    fn lost_frame_is_decoded_from_its_follower() {
+        let payloads = payloads_with_fec(30);
+        let (mut whole, mut repaired) = (OpusDecoder::new(), OpusDecoder::new());
+        let (mut expected, mut pcm) = ([0.0; FRAME_SAMPLES], [0.0; FRAME_SAMPLES]);
+        for payload in &payloads[..24] {
+            whole.decode(Some(payload), &mut expected).unwrap();
+            repaired.decode(Some(payload), &mut pcm).unwrap();
+        }
+        whole.decode(Some(&payloads[24]), &mut expected).unwrap();
+        assert_eq!(repaired.decode_fec(&payloads[25], &mut pcm), Ok(FRAME_SAMPLES));
+        let level = |pcm: &[f32]| pcm.iter().map(|sample| sample * sample).sum::<f32>();
+        let error: Vec<f32> = pcm.iter().zip(&expected).map(|(one, other)| one - other).collect();
+        assert!(
+            level(&error) < 0.05 * level(&expected),
+            "{} of {}",
+            level(&error),
+            level(&expected)
+        );
+        assert_eq!(repaired.decode(Some(&payloads[25]), &mut pcm), Ok(FRAME_SAMPLES));
+    }
+
+    #[test]
+    fn packet_without_redundancy_is_not_asked_for_it() {
+        let mut encoder = OpusEncoder::for_mix(EncoderSettings { bitrate: 64_000, complexity: 5 });
+        let (mut decoder, mut payload) = (OpusDecoder::new(), [0; PAYLOAD_SIZE_MAX]);
+        let mut pcm = [0.0; FRAME_SAMPLES];
+        for frame in 0..10 {
+            let length = encoder.encode(&tone(frame), &mut payload).unwrap();
+            let refused = decoder.decode_fec(&payload[..length], &mut pcm);
+            assert_eq!(refused, Err(CodecError::InvalidPacket), "a mix is CELT alone");
+        }
+        for refused in [&[][..], &[0xff, 0xff, 0xff], &[0x08]] {
+            assert_eq!(decoder.decode_fec(refused, &mut pcm), Err(CodecError::InvalidPacket));
+        }
+    }
+
+    #[test]
+    fn packets_with_redundancy_are_those_that_libopus_finds() {
+        let mut random = 9_u64;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 40) as usize
+        };
+        let mut found = 0;
+        for _ in 0..100_000 {
+            let length = 1 + next() % 40;
+            let payload: Vec<u8> = (0..length).map(|_| next() as u8).collect();
+            // SAFETY: pointer and length describe `payload`.
+            let told = unsafe { sys::opus_packet_has_lbrr(payload.as_ptr(), payload.len() as i32) };
+            assert_eq!(has_fec(&payload), told > 0, "{payload:?}");
+            found += usize::from(told > 0);
+        }
+        assert!(found > 1_000, "{found}");
+        assert!(payloads_with_fec(20).iter().skip(5).all(|payload| has_fec(payload)));
     }
 
     #[test]

@@ -189,6 +189,14 @@ impl JitterBuffer {
         outcome
     }
 
+    /// Takes in a copy of a packet that came in a later one (RFC 2198): it says nothing of delays.
+    ///
+    /// # Errors
+    /// As `insert`.
+    pub fn insert_copy(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
+        self.place(packet)
+    }
+
     fn place(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
         self.refuse_past(packet)?;
         let newest = self.newest_index.unwrap_or(packet.index);
@@ -251,6 +259,15 @@ impl JitterBuffer {
             }
             return self.give(now, place, skips || is_given_up);
         }
+    }
+
+    /// Returns the packet that follows directly on what was last asked to be concealed, if it is
+    /// here: redundancy in it may stand for what is missing.
+    pub fn follower(&self) -> Option<BufferedPacket<'_>> {
+        let position = self.position.filter(|_| self.concealed > 0)?;
+        let (place, packet) = self.ring.oldest(Some(position.index))?;
+        let follows = packet.timestamp == position.timestamp.wrapping_add(self.concealed);
+        (follows && packet.index > position.index).then(|| self.ring.peek(place))
     }
 
     /// Returns by how much every recent packet was early, and playout is later than it need be.

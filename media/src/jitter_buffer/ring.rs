@@ -65,6 +65,12 @@ impl Ring {
         BufferedPacket { payload: &self.payloads[start..start + slot.length], ..slot.packet }
     }
 
+    /// Returns a packet that stays where it is.
+    pub(super) fn peek(&self, place: Place) -> BufferedPacket<'_> {
+        let (slot, start) = (&self.slots[place.0], place.0 * PAYLOAD_SIZE_MAX);
+        BufferedPacket { payload: &self.payloads[start..start + slot.length], ..slot.packet }
+    }
+
     /// Finds the oldest packet, which is most often that of the index `expected`; returns it
     /// without its payload.
     pub(super) fn oldest(&self, expected: Option<u64>) -> Option<(Place, BufferedPacket<'static>)> {

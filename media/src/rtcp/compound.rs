@@ -2,6 +2,7 @@
 
 use crate::drop_reason::DropReason;
 use crate::rtcp::control::{Application, Goodbye, SourceDescription};
+use crate::rtcp::extended::ExtendedReport;
 use crate::rtcp::report::{ReceiverReport, SenderReport};
 use crate::rtcp::{HEADER_LEN, packet_type};
 use crate::rtp::{VERSION, header::PADDING_BIT, read_u16};
@@ -19,6 +20,8 @@ pub enum RtcpPacket<'a> {
     Goodbye(Goodbye<'a>),
     /// APP, RFC 3550 section 6.7.
     Application(Application<'a>),
+    /// XR, RFC 3611 section 2.
+    ExtendedReport(ExtendedReport<'a>),
 }
 
 /// Iterates over a valid compound; packets of unknown type are skipped.
@@ -112,6 +115,9 @@ impl<'a> RawPacket<'a> {
             }
             packet_type::GOODBYE => RtcpPacket::Goodbye(Goodbye::parse(count, body)?),
             packet_type::APPLICATION => RtcpPacket::Application(Application::parse(count, body)?),
+            packet_type::EXTENDED_REPORT => {
+                RtcpPacket::ExtendedReport(ExtendedReport::parse(body)?)
+            }
             _ => return Some(None),
         };
         Some(Some(packet))

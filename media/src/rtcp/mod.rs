@@ -6,11 +6,13 @@
 
 mod compound;
 mod control;
+mod extended;
 mod report;
 mod writer;
 
 pub use compound::{RtcpPacket, RtcpPackets};
 pub use control::{Application, Goodbye, SdesChunk, SdesChunks, SourceDescription};
+pub use extended::{ExtendedReport, LossRle, LossRun};
 pub use report::{
     CompactNtp, ExtendedSequence, NtpTimestamp, ReceiverReport, ReportBlock, ReportBlocks,
     SenderInfo, SenderReport,
@@ -30,6 +32,8 @@ mod packet_type {
     pub const SOURCE_DESCRIPTION: u8 = 202;
     pub const GOODBYE: u8 = 203;
     pub const APPLICATION: u8 = 204;
+    /// RFC 3611 section 2.
+    pub const EXTENDED_REPORT: u8 = 207;
 }
 
 /// SDES items of RFC 3550 section 12.2.

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::leg::Ssrc;
+use crate::rtcp::extended::LossRle;
 use crate::rtcp::report::{REPORT_BLOCK_LEN, ReportBlock, SENDER_INFO_LEN, SenderInfo};
 use crate::rtcp::{Application, COUNT_MAX, HEADER_LEN, packet_type, sdes_item};
 use crate::rtp::VERSION;
@@ -19,8 +20,8 @@ pub enum RtcpWriteError {
     /// A text is longer than 255 octets.
     #[error("a text of {0} octets where 255 are allowed")]
     TextTooLong(usize),
-    /// APP data is not a multiple of four octets.
-    #[error("application data of {0} octets is not a multiple of four")]
+    /// APP data, or chunks of an XR block, are not a multiple of four octets.
+    #[error("{0} octets of a packet's data are not a multiple of four")]
     Unaligned(usize),
     /// An APP subtype is above 31.
     #[error("application subtype {0} is above 31")]
@@ -144,6 +145,30 @@ impl<'a> CompoundWriter<'a> {
         body[..4].copy_from_slice(&packet.ssrc.0.to_be_bytes());
         body[4..8].copy_from_slice(&packet.name);
         body[8..].copy_from_slice(packet.data);
+        Ok(())
+    }
+
+    /// Appends an XR with these blocks.
+    ///
+    /// # Errors
+    /// `Unaligned` chunks, `NotReport` if it would be first, or `NoRoom`.
+    pub fn extended_report(
+        &mut self,
+        ssrc: Ssrc,
+        blocks: &[LossRle<'_>],
+    ) -> Result<(), RtcpWriteError> {
+        if let Some(block) = blocks.iter().find(|block| !block.chunks.len().is_multiple_of(4)) {
+            return Err(RtcpWriteError::Unaligned(block.chunks.len()));
+        }
+        let body_len = 4 + blocks.iter().map(LossRle::len).sum::<usize>();
+        let body = self.packet(packet_type::EXTENDED_REPORT, 0, body_len)?;
+        let (own, mut rest) = body.split_at_mut(4);
+        own.copy_from_slice(&ssrc.0.to_be_bytes());
+        for block in blocks {
+            let (out, behind) = rest.split_at_mut(block.len());
+            block.write(out);
+            rest = behind;
+        }
         Ok(())
     }
 

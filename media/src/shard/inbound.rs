@@ -120,8 +120,8 @@ impl<E: Engine> Shard<E> {
             let (expected, jitter) =
                 (reception.expected.into(), samples_duration(reception.jitter));
             outbound.rate(CodecQuality::OPUS_MIXED, expected, loss, jitter, reception.round_trip);
-            let loss = f32::from(reception.fraction_lost) / FRACTION_ONE;
-            self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss });
+            let (loss, burst_loss) = (reception.loss(), reception.burst_loss());
+            self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss, burst_loss });
         }
         Ok(())
     }
@@ -160,11 +160,10 @@ fn hear_compound(
                 let said = KeepAlive::from_application(&packet);
                 leg.own_voice = said.map_or(leg.own_voice, |said| said.own_voice);
             }
+            RtcpPacket::ExtendedReport(report) => leg.hear_losses(&report),
             RtcpPacket::SourceDescription(_) => {}
         }
     }
-    reception
+    // What the extended report adds may come behind it.
+    reception.map(|_| leg.remote)
 }
-
-/// What a fraction lost counts in: 1/256 (RFC 3550 section 6.4.1).
-const FRACTION_ONE: f32 = 256.0;

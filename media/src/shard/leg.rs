@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::reception::Reception;
-use crate::rtcp::{CompactNtp, ExtendedSequence, ReportBlocks};
+use crate::rtcp::{CompactNtp, ExtendedReport, ExtendedSequence, ReportBlocks};
 use crate::rtp::{RtpHeader, RtpTimestamp};
 use crate::shard::orders::LegOrders;
 use crate::shard::{ConferenceKey, OwnVoice, ntp};
@@ -22,6 +22,8 @@ pub struct LegRequest {
     pub receive_key: MasterKey,
     /// The key of what the member is sent.
     pub send_key: MasterKey,
+    /// Whether the member takes redundant audio, and may send it.
+    pub red: bool,
 }
 
 /// What a shard allotted to a new leg.
@@ -40,6 +42,9 @@ pub struct LegGrant {
 pub struct RemoteReception {
     /// Lost since the report before, in 1/256.
     pub fraction_lost: u8,
+    /// Lost together with their follower since the report before, in 1/65,536; `None` if the
+    /// member does not tell.
+    pub burst_lost: Option<u16>,
     /// Interarrival jitter at the member, in samples.
     pub jitter: u32,
     /// Round trip on the media path, if measured yet.
@@ -48,6 +53,20 @@ pub struct RemoteReception {
     pub highest_sequence: ExtendedSequence,
     /// Packets that were due since the report before; 0 in the first.
     pub expected: u32,
+}
+
+impl RemoteReception {
+    /// Returns the share of packets lost, 0.0 to 1.0.
+    pub fn loss(&self) -> f32 {
+        f32::from(self.fraction_lost) / FRACTION_ONE
+    }
+
+    /// Returns the share of packets lost together with their follower, 0.0 to 1.0; that is nothing
+    /// if none was lost, and `None` if the member does not tell.
+    pub fn burst_loss(&self) -> Option<f32> {
+        let told = self.burst_lost.map(|lost| f32::from(lost) / BURST_LOST_ONE);
+        told.or((self.fraction_lost == 0).then_some(0.0))
+    }
 }
 
 /// One leg's figures, for reports.
@@ -170,6 +189,13 @@ impl Leg {
         heard
     }
 
+    /// Takes in which packets the member says were lost of the streams that it is sent.
+    pub(super) fn hear_losses(&mut self, report: &ExtendedReport<'_>) {
+        let told = report.losses().filter(|losses| self.sent.stream(losses.ssrc).is_some());
+        let worst = told.filter_map(|losses| losses.burst_lost()).max();
+        self.remote.burst_lost = worst.or(self.remote.burst_lost);
+    }
+
     /// Counts a packet that was sealed.
     pub(super) fn count_sent(&mut self, now: Instant, header: &RtpHeader, octets: usize) {
         let Some(stream) = self.sent.stream_mut(header.ssrc) else { return };
@@ -188,6 +214,12 @@ impl Leg {
         }
     }
 }
+
+/// What a fraction lost counts in: 1/256 (RFC 3550 section 6.4.1).
+const FRACTION_ONE: f32 = 256.0;
+
+/// What `burst_lost` counts in.
+const BURST_LOST_ONE: f32 = 65_536.0;
 
 /// What a leg takes in the table: with the four contexts of its ciphers, 0.6 KiB each, 3 KiB.
 const LEG_SIZE_MAX: usize = 704;

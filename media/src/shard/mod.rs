@@ -151,7 +151,8 @@ impl<E: Engine> Shard<E> {
                 timestamp_offset: self.random.next() as u32,
             })
             .collect();
-        let config = LegConfig { id, role: request.role, send_ssrc: send_ssrc(id), receive };
+        let (role, red) = (request.role, request.red);
+        let config = LegConfig { id, role, send_ssrc: send_ssrc(id), receive, red };
         let grant = LegGrant {
             id,
             send_ssrc: config.send_ssrc,

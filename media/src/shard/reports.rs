@@ -9,6 +9,7 @@ use super::keep_alive::{KeepAlive, keep_alive};
 use super::leg::Leg;
 use crate::codec::{SAMPLE_RATE_HZ, samples_duration};
 use crate::quality::{CodecQuality, MosCounts, PacketLoss};
+use crate::reception::ReceptionReport;
 use crate::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, NtpTimestamp, ReportBlock, RtcpWriteError,
     SenderInfo,
@@ -36,7 +37,8 @@ pub(super) fn write_compound(
     out: &mut [u8],
 ) -> Result<usize, RtcpWriteError> {
     let Some((own, stream)) = leg.sent.iter().next().copied() else { return Ok(0) };
-    let block = report_block(leg, now, inbound);
+    let report = leg.reception.report();
+    let block = report.map(|report| report_block(leg, now, &report, inbound));
     let blocks = block.as_slice();
     let mut writer = CompoundWriter::new(out);
     match stream.last {
@@ -55,11 +57,18 @@ pub(super) fn write_compound(
     }
     writer.cname(own, CNAME)?;
     writer.application(&keep_alive(own, &said.to_bytes()))?;
+    if let Some(losses) = report.and_then(|report| report.losses) {
+        writer.extended_report(own, &[losses.block(leg.send_ssrc)])?;
+    }
     Ok(writer.finish())
 }
 
-fn report_block(leg: &mut Leg, now: Instant, inbound: &mut MosCounts) -> Option<ReportBlock> {
-    let report = leg.reception.report()?;
+fn report_block(
+    leg: &Leg,
+    now: Instant,
+    report: &ReceptionReport,
+    inbound: &mut MosCounts,
+) -> ReportBlock {
     let loss = PacketLoss::reported(report.fraction_lost);
     let jitter = samples_duration(report.jitter);
     inbound.rate(CodecQuality::OPUS, report.expected, loss, jitter, leg.remote.round_trip);
@@ -67,7 +76,7 @@ fn report_block(leg: &mut Leg, now: Instant, inbound: &mut MosCounts) -> Option<
         Some((sr, at)) => (sr, CompactNtp::from_duration(now.saturating_since(at))),
         None => (CompactNtp::default(), CompactNtp::default()),
     };
-    Some(ReportBlock {
+    ReportBlock {
         ssrc: leg.send_ssrc,
         fraction_lost: report.fraction_lost,
         cumulative_lost: report.cumulative_lost.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
@@ -75,7 +84,7 @@ fn report_block(leg: &mut Leg, now: Instant, inbound: &mut MosCounts) -> Option<
         jitter: report.jitter,
         last_sr,
         delay_since_last_sr: delay,
-    })
+    }
 }
 
 /// The canonical name of a node's streams; who it is says the certificate, not RTCP.

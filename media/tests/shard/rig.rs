@@ -125,7 +125,7 @@ impl Engine for Bridge {
     }
 
     fn handle_input(&mut self, _now: Instant, input: EngineInput) {
-        if let EngineInput::Reception { leg, loss } = input {
+        if let EngineInput::Reception { leg, loss, .. } = input {
             self.receptions.push((leg, loss));
         }
     }
@@ -199,6 +199,7 @@ impl Rig {
             role: LegRole::Member,
             receive_key: master(person, generation, 0),
             send_key: master(person, generation, 1),
+            red: false,
         };
         let grant = self.shard.add_leg(self.now, key, &request)?;
         Ok(Member::new(person, generation, grant))

@@ -12,6 +12,7 @@ use sabha_media::codec::{
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::OutboxLimits;
+use sabha_media::red::RedPacket;
 use sabha_media::rtcp::CompoundWriter;
 use sabha_media::rtp::{
     PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
@@ -27,6 +28,8 @@ use sabha_mixer::{Mixer, MixerResources, MixerSettings, ResourceLimits};
 
 /// A fixed instant to start at.
 pub const START: Instant = Instant::from_millis(1_000_000);
+/// The payload type of redundant audio.
+pub const RED: PayloadType = PayloadType(112);
 pub const FRAME: Duration = Duration::from_millis(20);
 
 /// What a member says: sample number since the room began to amplitude.
@@ -41,6 +44,8 @@ pub struct Room {
     /// Every datagram that left, in order, with its receiver.
     pub sent: Vec<(SocketAddr, Vec<u8>)>,
     pub keep_sent: bool,
+    /// Whether those who join from now on offer redundant audio.
+    pub red: bool,
 }
 
 #[derive(Default)]
@@ -73,6 +78,8 @@ pub struct Member {
     pub claim: Option<LevelDbov>,
     /// The payload to send instead of the voice's.
     pub payload: Option<Vec<u8>>,
+    /// The payload type to send with.
+    pub payload_type: PayloadType,
     first_timestamp: Option<u32>,
     pub heard: Vec<f32>,
     pub received: Vec<Received>,
@@ -88,7 +95,10 @@ pub struct Received {
     pub sequence: u16,
     pub timestamp: u32,
     pub sources: Vec<(Ssrc, LevelDbov)>,
+    /// The packet's own payload.
     pub payload: Vec<u8>,
+    /// Copies of those before, newest first.
+    pub copies: Vec<Vec<u8>>,
 }
 
 impl Room {
@@ -115,6 +125,7 @@ impl Room {
             wire,
             sent: Vec::new(),
             keep_sent: false,
+            red: false,
         }
     }
 
@@ -125,7 +136,12 @@ impl Room {
             let material: Vec<u8> = (0..28).map(|i| i ^ direction ^ (index as u8) << 1).collect();
             MasterKey::new(SrtpSuite::AeadAes128Gcm, &material).unwrap()
         };
-        let request = LegRequest { role: LegRole::Member, receive_key: key(0), send_key: key(1) };
+        let request = LegRequest {
+            role: LegRole::Member,
+            receive_key: key(0),
+            send_key: key(1),
+            red: self.red,
+        };
         let grant = self.shard.add_leg(self.now, self.conference, &request).unwrap();
         let settings = EncoderSettings { bitrate: 32_000, complexity: 9 };
         let mut member = Member {
@@ -142,6 +158,7 @@ impl Room {
             voice: None,
             claim: None,
             payload: None,
+            payload_type: PayloadType(111),
             first_timestamp: None,
             heard: Vec::new(),
             received: Vec::new(),
@@ -245,7 +262,7 @@ impl Member {
     pub fn seal(&mut self, payload: &[u8], level: LevelDbov) -> Vec<u8> {
         let header = RtpHeader {
             marker: false,
-            payload_type: PayloadType(111),
+            payload_type: self.payload_type,
             sequence_number: SequenceNumber(self.sequence),
             timestamp: RtpTimestamp(self.timestamp),
             ssrc: self.grant.send_ssrc,
@@ -302,17 +319,24 @@ impl Member {
         let plain = self.receiver.unprotect_rtp(&mut datagram).unwrap();
         let packet = RtpPacket::parse(&datagram[..plain.length]).unwrap();
         let timestamp = packet.timestamp().0;
+        let red =
+            (packet.payload_type() == RED).then(|| RedPacket::parse(packet.payload()).unwrap());
+        let payload = red.map_or(packet.payload(), |red| red.primary().payload);
+        let copies = red
+            .into_iter()
+            .flat_map(|red| red.copies().map(|copy| copy.payload.to_vec()).collect::<Vec<_>>());
         self.received.push(Received {
             at,
             marker: packet.marker(),
             sequence: packet.sequence_number().0,
             timestamp,
             sources: MixerLevels::read(&packet).unwrap().collect(),
-            payload: packet.payload().to_vec(),
+            payload: payload.to_vec(),
+            copies: copies.collect(),
         });
         let first = *self.first_timestamp.get_or_insert(timestamp);
         let mut pcm = [0.0; PACKET_SAMPLES_MAX];
-        let samples = self.decoder.decode(Some(packet.payload()), &mut pcm).unwrap();
+        let samples = self.decoder.decode(Some(payload), &mut pcm).unwrap();
         let start = timestamp.wrapping_sub(first) as usize;
         self.heard.resize(start, 0.0);
         self.heard.extend_from_slice(&pcm[..samples]);

@@ -148,6 +148,9 @@ pub struct Member {
     /// Whether the member was behind a bad network; absent if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub impaired: bool,
+    /// The largest number of copies that a packet carried (RFC 2198), 0 to 2.
+    #[serde(default)]
+    pub red_copies: u8,
 }
 
 #[cfg(test)]
@@ -205,6 +208,7 @@ mod tests {
             "buffer_ms_p50",
             "buffer_ms_p99",
             "mos",
+            "red_copies",
         ];
         assert_eq!(fields(&json["members"][1]), sorted(silent));
         assert_eq!(json["members"][0]["reference_wav"], "r.wav");

@@ -34,7 +34,12 @@ const OVER_BOUND: Name = name(
 const PACKETS: Name =
     name("sabha_mixer_packets_total", "Packets queued for members, by the sound in each.");
 
-const COUNTERS: [Whole<MixerCounters>; 9] = [
+const REDUNDANT: Name = name(
+    "sabha_red_packets_total",
+    "Packets queued for members with copies of those before, by the number of copies.",
+);
+
+const COUNTERS: [Whole<MixerCounters>; 11] = [
     (
         name("sabha_mixer_ticks_total", "Ticks of 20 ms in which sound was decoded or encoded."),
         |mixing| mixing.ticks,
@@ -64,14 +69,27 @@ const COUNTERS: [Whole<MixerCounters>; 9] = [
         name("sabha_mixer_ticks_passed_over_total", "Ticks never made, as they came far too late."),
         |mixing| mixing.ticks_passed_over,
     ),
+    (
+        name(
+            "sabha_red_recovered_total",
+            "Packets from members that were lost and came as a copy in a later one.",
+        ),
+        |mixing| mixing.recovered,
+    ),
+    (
+        name("sabha_fec_repaired_total", "Frames made from the in-band redundancy of the next."),
+        |mixing| mixing.repaired,
+    ),
 ];
 
 type Labelled = (Name, (&'static str, &'static str), fn(&MixerCounters) -> u64);
 
-const LABELLED: [Labelled; 5] = [
+const LABELLED: [Labelled; 7] = [
     (OVER_BOUND, ("bound", "encodes"), |mixing| mixing.ticks_over_encode_bound),
     (OVER_BOUND, ("bound", "decodes"), |mixing| mixing.ticks_over_decode_bound),
     (PACKETS, ("length", "20ms"), |mixing| mixing.packets_by_frames[0]),
     (PACKETS, ("length", "40ms"), |mixing| mixing.packets_by_frames[1]),
     (PACKETS, ("length", "60ms"), |mixing| mixing.packets_by_frames[2]),
+    (REDUNDANT, ("copies", "1"), |mixing| mixing.packets_by_copies[0]),
+    (REDUNDANT, ("copies", "2"), |mixing| mixing.packets_by_copies[1]),
 ];

@@ -3,7 +3,7 @@
 //! By RFC 6716 section 3.2. Safe code with no state and no memory of its own; libopus' parser and
 //! decoder are the oracle in tests. A pack decodes to the very samples of its packets in a row.
 
-use crate::codec::{CodecError, PACKET_SAMPLES_MAX, PAYLOAD_SIZE_MAX};
+use crate::codec::{CodecError, FRAME_SAMPLES, PACKET_SAMPLES_MAX, PAYLOAD_SIZE_MAX};
 
 /// How a packet's frames are encoded: configuration and channels, without the count of frames.
 /// Source: RFC 6716 section 3.1.
@@ -85,6 +85,22 @@ pub fn frames(payload: &[u8]) -> Result<Frames<'_>, CodecError> {
         _ => counted(toc, body),
     };
     found.filter(Frames::are_in_bounds).ok_or(CodecError::InvalidPacket)
+}
+
+/// Tells whether a packet carries the frame before it once more, at a lower rate (in-band FEC).
+///
+/// Only SILK does, alone or in a hybrid frame: behind a bit for each 20 ms that tells of voice
+/// there is one that tells of redundancy, and of a stereo packet's second channel likewise.
+/// Source: RFC 6716 sections 4.2.3 and 4.2.4.
+pub fn has_fec(payload: &[u8]) -> bool {
+    let first = frames(payload).ok().and_then(|mut frames| frames.next());
+    let Some((toc, &[flags, ..])) = first else { return false };
+    if toc.0 >> 3 >= FIRST_CELT_CONFIG {
+        return false;
+    }
+    let voice_flags = toc.frame_samples().div_ceil(FRAME_SAMPLES);
+    let is_told = |behind: usize| flags >> (7 - behind) & 1 == 1;
+    is_told(voice_flags) || toc.0 & STEREO != 0 && is_told(2 * voice_flags + 1)
 }
 
 /// Tells whether `next` may stand in one pack behind `first`: it is encoded in the same way.
@@ -230,6 +246,12 @@ fn read_size(body: &[u8]) -> Option<(usize, &[u8])> {
         _ => None,
     }
 }
+
+/// Configurations from here on are CELT's alone. Source: RFC 6716 section 3.1.
+const FIRST_CELT_CONFIG: u8 = 16;
+
+/// The bit of the first octet that says that a packet is stereo. Source: RFC 6716 section 3.1.
+const STEREO: u8 = 0x04;
 
 /// The two bits of the first octet that say how many frames follow.
 const CODE_MASK: u8 = 0b11;

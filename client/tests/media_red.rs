@@ -1,0 +1,117 @@
+//! Members who lose packets, and what copies of them bring back.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use sabha_client::media::{Schedule, Utterance};
+use sabha_client::sound::SAMPLES_PER_MS;
+use sabha_media::drop_reason::DropReason;
+use sabha_mixer::{MixerCounters, MixerSettings};
+
+mod media_support;
+use media_support::Room;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOISE_RMS: f32 = 0.000_316;
+const TALKER: usize = 0;
+const LISTENER: usize = 1;
+
+/// How soon copies are there: two reports.
+const RISE: Duration = Duration::from_secs(11);
+
+/// How soon they are gone: until the loss reads as half of what they begin at, and three reports.
+const FALL: Duration = Duration::from_secs(45);
+
+/// A network without faults.
+const CLEAN: &str = "0 0 0 0 0";
+
+/// One that loses a tenth, from 2 s on for half a minute.
+const LOSSY: &str = "0 0 0 0 0; 0 0 10 0 1 at 2; 0 0 0 0 0 at 32";
+
+/// A tone without end, and one who listens. Packets wait for two copies everywhere: how a buffer
+/// learns to is not tested here.
+fn room(talkers_network: &str, listeners_network: &str) -> Room {
+    let mut settings = MixerSettings::default();
+    settings.jitter.target_min = Duration::from_millis(50);
+    let mut room = Room::new(settings);
+    room.playout_delay = Duration::from_millis(50);
+    let samples = (0..150_000 * SAMPLES_PER_MS).map(|i| 0.2 * (i as f32 * 0.03).sin());
+    let tone = Utterance { start: 48_000, samples: samples.collect::<Vec<f32>>().into() };
+    room.join_through(talkers_network, 3, Schedule::new(vec![tone], NOISE_RMS, 5));
+    room.join_through(listeners_network, 11, Schedule::new(Vec::new(), NOISE_RMS, 3));
+    room
+}
+
+fn counters(room: &Room) -> MixerCounters {
+    room.shard.engine(room.conference).unwrap().counters().clone()
+}
+
+/// Of the frames of 19 s, the share that a member concealed, in percent.
+fn concealed_by_listener(room: &mut Room) -> f64 {
+    let before = room.members[LISTENER].report().concealed;
+    room.run(SECOND * 19);
+    (room.members[LISTENER].report().concealed - before) as f64 / (19.0 * 50.0) * 100.0
+}
+
+#[test]
+fn listener_who_loses_a_tenth_is_sent_two_copies_and_conceals_next_to_nothing() {
+    let mut room = room(CLEAN, LOSSY);
+    room.run(SECOND * 2);
+    let without = room.members[LISTENER].report().concealed;
+    room.run(SECOND * 4);
+    let without = room.members[LISTENER].report().concealed - without;
+    assert!(without >= 10, "{without} of 200 before anything was reported");
+    room.run(RISE - SECOND * 4);
+    let concealed = concealed_by_listener(&mut room);
+    let report = room.members[LISTENER].report();
+    println!("{concealed} % concealed, {} recovered of {} lost", report.recovered, report.lost);
+    assert!(concealed < 2.0, "{concealed} %");
+    assert_eq!(report.red_copies, 2);
+    assert!(report.lost > 100, "what is recovered still counts as lost: {}", report.lost);
+    assert!(report.recovered as f64 > 0.8 * 95.0, "{}", report.recovered);
+    assert_eq!(report.drops.total(), 0, "a copy of what is there is no drop");
+    assert_eq!(room.members[TALKER].report().red_copies, 0);
+
+    room.run(FALL);
+    let before = counters(&room).packets_by_copies;
+    room.run(SECOND * 5);
+    assert_eq!(counters(&room).packets_by_copies, before, "loss is over");
+}
+
+#[test]
+fn talker_who_loses_a_tenth_sends_two_copies_and_the_node_conceals_next_to_nothing() {
+    let mut room = room(LOSSY, CLEAN);
+    room.run(SECOND * 2);
+    room.run(RISE);
+    assert_eq!(room.members[TALKER].report().copies_out, 2);
+    let before = counters(&room);
+    room.run(SECOND * 19);
+    let after = counters(&room);
+    let concealed = (after.concealments - before.concealments) as f64 / (19.0 * 50.0) * 100.0;
+    let recovered = after.recovered - before.recovered;
+    println!("{concealed} % concealed, {recovered} recovered");
+    assert!(concealed < 2.0, "{concealed} %");
+    assert!(recovered > 50, "{recovered}");
+    let drops = room.shard.counters().drops;
+    let refused = [DropReason::Duplicate, DropReason::Late].map(|reason| drops.of(reason));
+    assert_eq!(refused, [0, 0], "a copy of what is there is no drop");
+
+    room.run(FALL);
+    assert_eq!(room.members[TALKER].report().copies_out, 0);
+    let before = counters(&room).recovered;
+    room.run(SECOND * 5);
+    assert_eq!(counters(&room).recovered, before);
+}
+
+#[test]
+fn bursts_of_three_raise_to_two_copies_where_as_many_single_losses_do_not() {
+    let copies = |burst| {
+        let mut room = room(&format!("0 0 4 0 {burst}"), CLEAN);
+        room.run(SECOND * 42);
+        let report = room.members[TALKER].report();
+        (report.copies_out, counters(&room).recovered)
+    };
+    let (single, in_bursts) = (copies(1), copies(3));
+    assert_eq!((single.0, in_bursts.0), (1, 2));
+    assert!(single.1 > 20 && in_bursts.1 > 20, "{single:?}, {in_bursts:?}");
+}
