@@ -57,11 +57,7 @@ fn concealed_by_listener(room: &mut Room) -> f64 {
 fn listener_who_loses_a_tenth_is_sent_two_copies_and_conceals_next_to_nothing() {
     let mut room = room(CLEAN, LOSSY);
     room.run(SECOND * 2);
-    let without = room.members[LISTENER].report().concealed;
-    room.run(SECOND * 4);
-    let without = room.members[LISTENER].report().concealed - without;
-    assert!(without >= 10, "{without} of 200 before anything was reported");
-    room.run(RISE - SECOND * 4);
+    room.run(RISE);
     let concealed = concealed_by_listener(&mut room);
     let report = room.members[LISTENER].report();
     println!("{concealed} % concealed, {} recovered of {} lost", report.recovered, report.lost);
@@ -70,7 +66,6 @@ fn listener_who_loses_a_tenth_is_sent_two_copies_and_conceals_next_to_nothing() 
     assert!(report.lost > 100, "what is recovered still counts as lost: {}", report.lost);
     assert!(report.recovered as f64 > 0.8 * 95.0, "{}", report.recovered);
     assert_eq!(report.drops.total(), 0, "a copy of what is there is no drop");
-    assert_eq!(room.members[TALKER].report().red_copies, 0);
 
     room.run(FALL);
     let before = counters(&room).packets_by_copies;

@@ -16,10 +16,11 @@ use rig::{Bridge, Member, Rig, START};
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A receiver report about the member's first stream.
-fn report(member: &mut Member, fraction_lost: u8, jitter: u32) -> Vec<u8> {
+/// A receiver report about the member's first stream, up to the packet `highest`.
+fn report(member: &mut Member, highest: u32, fraction_lost: u8, jitter: u32) -> Vec<u8> {
     let ssrc = member.grant.receive_ssrcs[0];
-    let block = ReportBlock { ssrc, fraction_lost, jitter, ..ReportBlock::default() };
+    let highest_sequence = ExtendedSequence(highest);
+    let block = ReportBlock { ssrc, fraction_lost, highest_sequence, jitter, ..Default::default() };
     let own = member.ssrc();
     member.rtcp(|writer| writer.receiver_report(own, &[block]).unwrap())
 }
@@ -31,16 +32,19 @@ fn engine_and_counters_learn_what_members_receive() {
     let (mut one, mut other) = (rig.join(key, 1), rig.join(key, 2));
     rig.hear(&mut one);
     assert!(rig.shard.engine(key).unwrap().receptions.is_empty(), "an empty report says nothing");
-    for (fraction_lost, jitter) in [(64, 100), (0, 20)] {
-        let datagram = report(&mut one, fraction_lost, jitter);
+    // What is told of nothing sent, or of a few packets, is no measure of the way.
+    for (highest, fraction_lost, jitter) in [(1_000, 0, 0), (1_250, 64, 100), (1_500, 0, 20)] {
+        let datagram = report(&mut one, highest, fraction_lost, jitter);
         rig.send(one.address, &datagram);
     }
-    let datagram = report(&mut other, 128, 3);
-    rig.send(other.address, &datagram);
+    for (highest, fraction_lost, jitter) in [(40, 0, 0), (50, 128, 3), (59, 255, 0)] {
+        let datagram = report(&mut other, highest, fraction_lost, jitter);
+        rig.send(other.address, &datagram);
+    }
     let receptions = &rig.shard.engine(key).unwrap().receptions;
     assert_eq!(receptions[..], [(LegKey(0), 0.25), (LegKey(0), 0.0), (LegKey(1), 0.5)]);
     let sums = rig.shard.counters().receptions;
-    assert_eq!((sums.reports, sums.fraction_lost, sums.jitter), (3, 192, 123));
+    assert_eq!((sums.reports, sums.fraction_lost, sums.jitter), (6, 447, 123));
 }
 
 #[test]

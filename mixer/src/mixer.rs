@@ -207,6 +207,8 @@ impl<C: Codec> Engine for Mixer<C> {
             copies: 0,
             singles: 0,
         };
+        let choice = CopyChoice::default();
+        let stream = Stream { copies: if leg.red { choice.copies() } else { 0 }, ..stream };
         let leg = Leg {
             send_ssrc: leg.send_ssrc,
             muted: false,
@@ -214,7 +216,7 @@ impl<C: Codec> Engine for Mixer<C> {
             squelch: Squelch::default(),
             lookback: Lookback::default(),
             red: leg.red,
-            choice: CopyChoice::default(),
+            choice,
             arrivals: RedArrivals::default(),
         };
         Ok(self.legs.add(leg, stream))
@@ -298,7 +300,7 @@ impl<C: Codec> Engine for Mixer<C> {
                 None => self.admit(now, key, &packet, resources),
             };
             if let Some(talker) = self.talker_mut(key) {
-                talker.playout.buffer_mut().set_redundancy(redundancy);
+                talker.playout.buffer_mut().set_redundancy(packet.received_at, redundancy);
             }
             if let Some(red) = red {
                 self.insert_copies(key, &packet, &red, &resources.codec);

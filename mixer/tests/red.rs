@@ -17,7 +17,8 @@ const TALKER: usize = 0;
 const LISTENER: usize = 1;
 const LOSSY: usize = 2;
 
-/// A room in which a tone is said for two seconds of every three, and `members` are.
+/// A room in which a tone is said for two seconds of every three, and `members` are, who have
+/// reported that they lose nothing.
 fn room(members: u64) -> Room {
     room_with(MixerSettings::default(), members)
 }
@@ -26,7 +27,8 @@ fn room_with(settings: MixerSettings, members: u64) -> Room {
     let mut room = Room::new(settings);
     room.red = true;
     for phase_ms in 0..members {
-        room.join(phase_ms);
+        let member = room.join(phase_ms);
+        report(&mut room, member, 0.0, None);
     }
     let mut voice = tone(300.0, 0.1);
     room.say(
@@ -95,6 +97,20 @@ fn legs_without_loss_are_sent_the_very_packets_of_a_run_without_the_lossy_leg() 
     assert_eq!(alone.mixer().counters().packets_by_copies, [0; 2]);
     assert_eq!(alone.mixer().counters().encodes, shared.mixer().counters().encodes);
     assert_eq!(shared.shard.counters().outbox_refused, 0);
+}
+
+#[test]
+fn leg_that_has_not_reported_yet_is_sent_copies() {
+    let mut room = room(1);
+    room.join(9);
+    room.run(SECOND * 3);
+    let [_, _, two] = check_copies(&room.members[1].received);
+    assert!(two > 90, "{two}");
+    report(&mut room, 1, 0.0, None);
+    let before = room.members[1].received.len();
+    room.run(SECOND * 3);
+    assert_eq!(check_copies(&room.members[1].received)[2], two);
+    assert!(room.members[1].received.len() > before);
 }
 
 #[test]

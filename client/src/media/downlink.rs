@@ -117,7 +117,7 @@ impl Downlink {
             payload,
         };
         self.arrivals.count(red.as_ref());
-        self.playout.buffer_mut().set_redundancy(self.arrivals.wait());
+        self.playout.buffer_mut().set_redundancy(received_at, self.arrivals.wait());
         let inserted = self.playout.insert(&packet);
         if let Some(red) = red {
             self.insert_copies(&packet, &red);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::leg::Ssrc;
 use sabha_media::reception::{Reception, ReceptionReport};
-use sabha_media::red::CopyChoice;
+use sabha_media::red::{CopyChoice, REPORTED_MIN};
 use sabha_media::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, ReportBlocks, RtcpPacket,
     RtcpPackets, RtcpWriteError, SenderInfo,
@@ -30,6 +30,8 @@ pub(super) struct Reports {
     last_sr: Option<(CompactNtp, Instant)>,
     round_trip: Option<Duration>,
     choice: CopyChoice,
+    /// The newest packet that the node has told of.
+    highest_sequence: Option<u32>,
 }
 
 impl Reports {
@@ -45,6 +47,7 @@ impl Reports {
             last_sr: None,
             round_trip: None,
             choice: CopyChoice::default(),
+            highest_sequence: None,
         }
     }
 
@@ -187,7 +190,11 @@ impl Reports {
         let mut lost = None;
         for block in blocks.filter(|block| block.ssrc == self.own) {
             self.round_trip = block.round_trip(arrival).or(self.round_trip);
-            lost = lost.max(Some(block.fraction_lost));
+            let before = self.highest_sequence.replace(block.highest_sequence.0);
+            let expected = before.map_or(0, |before| block.highest_sequence.0.wrapping_sub(before));
+            if expected >= REPORTED_MIN {
+                lost = lost.max(Some(block.fraction_lost));
+            }
         }
         lost
     }

@@ -7,7 +7,7 @@ use sabha_media::codec::opus::OpusEncoder;
 use sabha_media::codec::{Encoder, FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov};
 use sabha_media::leg::Ssrc;
-use sabha_media::red::{COPIES_MAX, RED_SIZE_MAX};
+use sabha_media::red::{COPIES_MAX, CopyChoice, RED_SIZE_MAX};
 use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber};
 use sabha_media::srtp::SrtpSender;
 use sabha_media::time::Instant;
@@ -70,7 +70,7 @@ impl Uplink {
                 ssrc: settings.send_ssrc,
                 payload_type: settings.payload_type,
                 red_payload_type: settings.red_payload_type,
-                copies: 0,
+                copies: CopyChoice::default().copies(),
                 behind: 0,
                 sequence_number: SequenceNumber(0),
                 voice: 0,

@@ -13,6 +13,7 @@ use sabha_media::codec::opus::Opus;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::OutboxLimits;
+use sabha_media::red::RedPacket;
 use sabha_media::rtcp::{CompoundWriter, RtcpPacket, RtcpPackets};
 use sabha_media::rtp::{
     PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
@@ -263,6 +264,7 @@ pub struct SentRtp {
     pub sequence: u16,
     pub timestamp: u32,
     pub level: u8,
+    /// What it carries itself, without copies.
     pub payload: Vec<u8>,
 }
 
@@ -383,13 +385,17 @@ fn take(
     }
     let plain = receiver.unprotect_rtp(&mut bytes).unwrap();
     let packet = RtpPacket::parse(&bytes[..plain.length]).unwrap();
+    let payload = match packet.payload_type() {
+        RED_PAYLOAD_TYPE => RedPacket::parse(packet.payload()).unwrap().primary().payload,
+        _ => packet.payload(),
+    };
     sent.push(SentRtp {
         at,
         marker: packet.marker(),
         sequence: packet.sequence_number().0,
         timestamp: packet.timestamp().0,
         level: ClientLevel::read(&packet).unwrap().level.0,
-        payload: packet.payload().to_vec(),
+        payload: payload.to_vec(),
     });
 }
 

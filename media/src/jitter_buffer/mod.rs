@@ -94,6 +94,8 @@ pub struct JitterBuffer {
     /// Late packets, less one for each `LATE_WINDOW` played.
     late_recently: u32,
     played_since_late: u32,
+    /// When a packet was last found missing, whether or not a copy of it came.
+    missed_at: Option<Instant>,
     /// What is given up after a stall, until a packet from behind it is played.
     passed: Option<Passed>,
     counters: JitterCounters,
@@ -144,6 +146,7 @@ impl JitterBuffer {
             quiet_run: 0,
             late_recently: 0,
             played_since_late: 0,
+            missed_at: None,
             passed: None,
             counters: JitterCounters::default(),
         }
@@ -164,6 +167,7 @@ impl JitterBuffer {
         self.quiet_run = 0;
         self.late_recently = 0;
         self.played_since_late = 0;
+        self.missed_at = None;
         self.passed = None;
         self.counters = JitterCounters::default();
     }
@@ -194,7 +198,11 @@ impl JitterBuffer {
     /// # Errors
     /// As `insert`.
     pub fn insert_copy(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
-        self.place(packet)
+        let outcome = self.place(packet);
+        if self.position.is_some() && matches!(outcome, Ok(()) | Err(DropReason::Late)) {
+            self.missed_at = Some(packet.received_at);
+        }
+        outcome
     }
 
     fn place(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
@@ -312,9 +320,12 @@ impl JitterBuffer {
         self.kept_until = until;
     }
 
-    /// Tells how much later than a packet its copies may come: so much longer packets wait.
-    pub fn set_redundancy(&mut self, redundancy: Duration) {
-        self.delays.set_redundancy(redundancy);
+    /// Tells how much later than a packet its copies may come: so much longer packets wait, if any
+    /// was missing of late.
+    pub fn set_redundancy(&mut self, now: Instant, redundancy: Duration) {
+        let is_lossy = |missed_at| now.saturating_since(missed_at) < LOSSY_FOR;
+        let is_worth_it = self.missed_at.is_some_and(is_lossy);
+        self.delays.set_redundancy(if is_worth_it { redundancy } else { Duration::ZERO });
     }
 
     /// Returns by how many samples playout is best made longer, or shorter if negative.
@@ -429,7 +440,9 @@ impl JitterBuffer {
     /// Settles what concealments stood for, now that `packet` is given out.
     fn settle(&mut self, packet: &BufferedPacket<'_>, hole: Option<u32>, is_given_up: bool) {
         if let Some(position) = self.position {
-            self.counters.lost += packet.index - position.index;
+            let missing = packet.index - position.index;
+            self.counters.lost += missing;
+            self.missed_at = if missing > 0 { Some(packet.received_at) } else { self.missed_at };
             if let Some(hole) = hole
                 && self.concealed > hole
             {
@@ -557,6 +570,10 @@ const PATIENCE_LITTLE: Duration = Duration::from_millis(500);
 
 /// So many samples disturb a conversation: 100 ms.
 const SURPLUS_LARGE: u32 = 4_800;
+
+/// How long after a missing packet copies are waited for. Chosen: at 1 % loss one in two seconds
+/// is missing.
+const LOSSY_FOR: Duration = Duration::from_secs(10);
 
 /// Less surplus than this part of what the delays vary by is left: it comes and goes.
 const SPREAD_SHARE: u32 = 8;

@@ -4,25 +4,42 @@ use crate::red::COPIES_MAX;
 
 /// Chooses the copies of one stream, with hysteresis: more at once, fewer after some reports.
 ///
-/// One copy brings back what was lost alone, two what was lost together with one neighbour. So
+/// Until the first report nothing is known of the way, so the first seconds of sound carry all
+/// copies that there are. One copy brings back what was lost alone, two what was lost together with one neighbour. So
 /// one is chosen by the share of packets lost, two by the share that one copy leaves lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CopyChoice {
     loss: f32,
     burst_loss: f32,
     copies: u8,
     /// Reports in a row that would do with fewer copies.
     calm_reports: u8,
+    is_reported: bool,
+}
+
+impl Default for CopyChoice {
+    fn default() -> Self {
+        Self {
+            loss: 0.0,
+            burst_loss: 0.0,
+            copies: COPIES_MAX as u8,
+            calm_reports: 0,
+            is_reported: false,
+        }
+    }
 }
 
 impl CopyChoice {
-    /// Takes a report: the share of packets lost since the one before, and the share of those
+    /// Takes a report of at least `REPORTED_MIN` packets: the share of packets lost since the one before, and the share of those
     /// whose follower was lost too, if that is told; both 0.0 to 1.0.
     ///
     /// That is never taken for less than if losses were independent: a report is of few packets.
     pub fn handle_report(&mut self, loss: f32, burst_loss: Option<f32>) {
         let loss = share(loss);
         let burst_loss = burst_loss.map_or(0.0, share).max(loss * loss);
+        if !std::mem::replace(&mut self.is_reported, true) {
+            self.copies = 0;
+        }
         self.loss += (loss - self.loss) * REPORT_SHARE;
         self.burst_loss += (burst_loss - self.burst_loss) * REPORT_SHARE;
         self.copies = self.copies.max(self.needed(LOSS_MIN, BURST_LOSS_MIN));
@@ -57,6 +74,9 @@ fn share(told: f32) -> f32 {
     if told.is_finite() { told.clamp(0.0, 1.0) } else { 1.0 }
 }
 
+/// Fewer packets than this tell nothing of a way: a report in silence is not handed on.
+pub const REPORTED_MIN: u32 = 10;
+
 /// Share of each report in what is smoothed: half. A lost packet among the 250 of a report reads
 /// as 0.4 %, and a second report like the first confirms it.
 const REPORT_SHARE: f32 = 0.5;
@@ -89,6 +109,14 @@ mod tests {
 
     fn copies_at(loss: f32, burst_loss: Option<f32>) -> u8 {
         after(&[(loss, burst_loss); 8]).copies()
+    }
+
+    #[test]
+    fn first_seconds_are_protected_until_a_report_tells_better() {
+        assert_eq!(after(&[]).copies(), 2);
+        assert_eq!(after(&[(0.0, None)]).copies(), 0);
+        assert_eq!(after(&[(0.05, None)]).copies(), 1);
+        assert_eq!(after(&[(0.1, Some(0.001))]).copies(), 2);
     }
 
     #[test]

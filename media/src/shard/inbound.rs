@@ -7,6 +7,7 @@ use crate::engine::{Engine, EngineInput, IncomingPacket};
 use crate::extension::ClientLevel;
 use crate::leg::LegId;
 use crate::quality::{CodecQuality, PacketLoss};
+use crate::red::REPORTED_MIN;
 use crate::rtcp::{RtcpPacket, RtcpPackets};
 use crate::rtp::{PacketKind, RtpPacket, classify, sender_ssrc};
 use crate::shard::leg::Leg;
@@ -120,8 +121,10 @@ impl<E: Engine> Shard<E> {
             let (expected, jitter) =
                 (reception.expected.into(), samples_duration(reception.jitter));
             outbound.rate(CodecQuality::OPUS_MIXED, expected, loss, jitter, reception.round_trip);
-            let (loss, burst_loss) = (reception.loss(), reception.burst_loss());
-            self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss, burst_loss });
+            if reception.expected >= REPORTED_MIN {
+                let (loss, burst_loss) = (reception.loss(), reception.burst_loss());
+                self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss, burst_loss });
+            }
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ pub struct RemoteReception {
     pub round_trip: Option<std::time::Duration>,
     /// The newest packet that the member tells of.
     pub highest_sequence: ExtendedSequence,
-    /// Packets that were due since the report before; 0 in the first.
+    /// Packets that were due since the report before.
     pub expected: u32,
 }
 
@@ -171,14 +171,12 @@ impl Leg {
         let arrival = ntp(received_at).compact();
         let mut heard = None;
         for block in blocks {
-            if self.sent.stream(block.ssrc).is_none() {
-                continue;
-            }
+            let Some(stream) = self.sent.stream(block.ssrc) else { continue };
             let round_trip = self.remote.round_trip;
             let worst = heard.get_or_insert(RemoteReception { round_trip, ..Default::default() });
             worst.highest_sequence = block.highest_sequence;
             worst.expected = match self.remote.highest_sequence.0 {
-                0 => 0,
+                0 => stream.packets.try_into().unwrap_or(u32::MAX),
                 before => block.highest_sequence.0.wrapping_sub(before),
             };
             worst.fraction_lost = worst.fraction_lost.max(block.fraction_lost);
