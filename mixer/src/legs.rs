@@ -118,4 +118,4 @@ impl Legs {
 const _: () = assert!(size_of::<Stream>() <= 32);
 
 /// What a silent leg takes here, besides kept packets.
-const _: () = assert!(size_of::<Option<Leg>>() + size_of::<Stream>() + size_of::<u32>() <= 112);
+const _: () = assert!(size_of::<Option<Leg>>() + size_of::<Stream>() + size_of::<u32>() <= 144);

@@ -271,6 +271,7 @@ impl<C: Codec> Engine for Mixer<C> {
             }
             _ => return Err(DropReason::UnknownPayloadType),
         };
+        leg.arrivals.see(packet.received_at, packet.index);
         let payload = red.map_or(packet.payload, |red| red.primary().payload);
         let level = packet.level.level;
         let open = leg.squelch.handle_level(now, level, &settings.squelch);
@@ -284,7 +285,7 @@ impl<C: Codec> Engine for Mixer<C> {
         let samples =
             resources.codec.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
         leg.arrivals.count(red.as_ref());
-        let redundancy = leg.arrivals.wait();
+        let redundancy = leg.arrivals.wait(packet.received_at);
         let packet = BufferedPacket {
             index: packet.index,
             timestamp: packet.timestamp,
@@ -300,7 +301,7 @@ impl<C: Codec> Engine for Mixer<C> {
                 None => self.admit(now, key, &packet, resources),
             };
             if let Some(talker) = self.talker_mut(key) {
-                talker.playout.buffer_mut().set_redundancy(packet.received_at, redundancy);
+                talker.playout.buffer_mut().set_redundancy(redundancy);
             }
             if let Some(red) = red {
                 self.insert_copies(key, &packet, &red, &resources.codec);

@@ -116,8 +116,9 @@ impl Downlink {
             received_at,
             payload,
         };
+        self.arrivals.see(received_at, index);
         self.arrivals.count(red.as_ref());
-        self.playout.buffer_mut().set_redundancy(received_at, self.arrivals.wait());
+        self.playout.buffer_mut().set_redundancy(self.arrivals.wait(received_at));
         let inserted = self.playout.insert(&packet);
         if let Some(red) = red {
             self.insert_copies(&packet, &red);

@@ -25,7 +25,7 @@ impl ClientConfig {
         Self {
             listen: section.value("listen", (Ipv6Addr::UNSPECIFIED, 0).into()),
             encoder: EncoderSettings {
-                bitrate: section.number("bitrate", 32_000, 6_000..=192_000),
+                bitrate: section.number("bitrate", 48_000, 6_000..=192_000),
                 complexity: section.number("complexity", 9, 0..=10),
             },
             playout_delay: Duration::from_millis(section.number("playout_delay_ms", 20, 0..=2_000)),

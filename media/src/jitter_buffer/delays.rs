@@ -73,6 +73,11 @@ impl Delays {
         self.redundancy = redundancy;
     }
 
+    /// Returns whether copies are waited for.
+    pub(super) fn has_redundancy(&self) -> bool {
+        !self.redundancy.is_zero()
+    }
+
     /// Returns how long the earliest packets wait.
     pub(super) fn target(&self) -> Duration {
         (self.settings.target_min + self.spread + self.redundancy).min(self.max())

@@ -94,8 +94,6 @@ pub struct JitterBuffer {
     /// Late packets, less one for each `LATE_WINDOW` played.
     late_recently: u32,
     played_since_late: u32,
-    /// When a packet was last found missing, whether or not a copy of it came.
-    missed_at: Option<Instant>,
     /// What is given up after a stall, until a packet from behind it is played.
     passed: Option<Passed>,
     counters: JitterCounters,
@@ -146,7 +144,6 @@ impl JitterBuffer {
             quiet_run: 0,
             late_recently: 0,
             played_since_late: 0,
-            missed_at: None,
             passed: None,
             counters: JitterCounters::default(),
         }
@@ -167,7 +164,6 @@ impl JitterBuffer {
         self.quiet_run = 0;
         self.late_recently = 0;
         self.played_since_late = 0;
-        self.missed_at = None;
         self.passed = None;
         self.counters = JitterCounters::default();
     }
@@ -198,11 +194,7 @@ impl JitterBuffer {
     /// # Errors
     /// As `insert`.
     pub fn insert_copy(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
-        let outcome = self.place(packet);
-        if self.position.is_some() && matches!(outcome, Ok(()) | Err(DropReason::Late)) {
-            self.missed_at = Some(packet.received_at);
-        }
-        outcome
+        self.place(packet)
     }
 
     fn place(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
@@ -320,12 +312,9 @@ impl JitterBuffer {
         self.kept_until = until;
     }
 
-    /// Tells how much later than a packet its copies may come: so much longer packets wait, if any
-    /// was missing of late.
-    pub fn set_redundancy(&mut self, now: Instant, redundancy: Duration) {
-        let is_lossy = |missed_at| now.saturating_since(missed_at) < LOSSY_FOR;
-        let is_worth_it = self.missed_at.is_some_and(is_lossy);
-        self.delays.set_redundancy(if is_worth_it { redundancy } else { Duration::ZERO });
+    /// Tells how much later than a packet its copies may come: so much longer packets wait.
+    pub fn set_redundancy(&mut self, redundancy: Duration) {
+        self.delays.set_redundancy(redundancy);
     }
 
     /// Returns by how many samples playout is best made longer, or shorter if negative.
@@ -440,9 +429,7 @@ impl JitterBuffer {
     /// Settles what concealments stood for, now that `packet` is given out.
     fn settle(&mut self, packet: &BufferedPacket<'_>, hole: Option<u32>, is_given_up: bool) {
         if let Some(position) = self.position {
-            let missing = packet.index - position.index;
-            self.counters.lost += missing;
-            self.missed_at = if missing > 0 { Some(packet.received_at) } else { self.missed_at };
+            self.counters.lost += packet.index - position.index;
             if let Some(hole) = hole
                 && self.concealed > hole
             {
@@ -496,10 +483,12 @@ impl JitterBuffer {
     }
 
     /// Tells whether a packet that was concealed is better given up: its follower is here in time,
-    /// and such packets are rare. Playing it would lengthen the delay of all that follow.
+    /// and such packets are rare. Playing it would lengthen the delay of all that follow; where
+    /// copies are to be waited for, that is as it should be.
     fn is_given_up(&self, packet: &BufferedPacket<'_>, hole: Option<u32>) -> bool {
         hole.is_some_and(|hole| self.concealed == hole + packet.samples)
             && self.late_recently < LATE_MAX
+            && !self.delays.has_redundancy()
             && self.ring.follower(packet.index).is_some()
     }
 
@@ -570,10 +559,6 @@ const PATIENCE_LITTLE: Duration = Duration::from_millis(500);
 
 /// So many samples disturb a conversation: 100 ms.
 const SURPLUS_LARGE: u32 = 4_800;
-
-/// How long after a missing packet copies are waited for. Chosen: at 1 % loss one in two seconds
-/// is missing.
-const LOSSY_FOR: Duration = Duration::from_secs(10);
 
 /// Less surplus than this part of what the delays vary by is left: it comes and goes.
 const SPREAD_SHARE: u32 = 8;

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::codec::SAMPLE_RATE_HZ;
+use crate::codec::samples_duration;
 use crate::red::RedPacket;
+use crate::time::Instant;
 
-/// How many copies a stream carries now, and how far behind their packets they come.
-///
-/// Four octets, for each leg has one.
+/// How many copies a stream carries now, how far behind their packets they come, and whether they
+/// are needed. Outlives the stream's spurts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RedArrivals {
+    newest_index: u64,
+    /// When a packet was last found missing; zero if never.
+    missed_at: Instant,
     /// The largest offset of the last packets' copies, in samples.
     offset: u16,
     copies: u8,
@@ -18,7 +21,15 @@ pub struct RedArrivals {
 }
 
 impl RedArrivals {
-    /// Takes note of a packet with its copies; `None` for one that is not redundant.
+    /// Takes note that the packet `index` has come, of whatever kind.
+    pub fn see(&mut self, now: Instant, index: u64) {
+        if self.newest_index > 0 && index > self.newest_index + 1 {
+            self.missed_at = now;
+        }
+        self.newest_index = self.newest_index.max(index);
+    }
+
+    /// Takes note of a packet's copies; `None` for one that is not redundant.
     pub fn count(&mut self, packet: Option<&RedPacket<'_>>) {
         let copies = packet.map_or(0, |packet| packet.copies().len()) as u8;
         let offset = packet.and_then(|packet| packet.copies().map(|copy| copy.offset).max());
@@ -26,7 +37,7 @@ impl RedArrivals {
         let offset = offset.unwrap_or(0) as u16;
         self.fewer = if copies < self.copies { self.fewer + 1 } else { 0 };
         if copies > self.copies || self.fewer == FEWER_MAX {
-            *self = Self { offset, copies, fewer: 0 };
+            *self = Self { offset, copies, fewer: 0, ..*self };
         } else if copies == self.copies {
             self.offset = self.offset.max(offset);
         }
@@ -37,12 +48,18 @@ impl RedArrivals {
         self.copies
     }
 
-    /// Returns how much later than its packet the last copy of it is sent: what a jitter buffer
-    /// has to wait longer to make use of it. Nothing while the peer sends none.
-    pub fn wait(&self) -> Duration {
-        Duration::from_nanos(u64::from(self.offset) * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ))
+    /// Returns how much longer a jitter buffer has to wait to make use of the copies: as much as the
+    /// last one comes later than its packet. Nothing where none was missing of late.
+    pub fn wait(&self, now: Instant) -> Duration {
+        let is_lossy =
+            self.missed_at > Instant::ZERO && now.saturating_since(self.missed_at) < LOSSY_FOR;
+        if is_lossy { samples_duration(self.offset.into()) } else { Duration::ZERO }
     }
 }
+
+/// How long after a missing packet copies are waited for. Chosen: at 1 % loss one in two seconds
+/// is missing.
+const LOSSY_FOR: Duration = Duration::from_secs(10);
 
 /// Packets in a row with fewer copies after which fewer are expected: a second. A spurt's first
 /// packets have nothing to copy, and a few lost ones tell nothing.
@@ -60,22 +77,34 @@ mod tests {
         let two = RedPacket::new(primary, &[copy(960), copy(1_920)]);
         let one = RedPacket::new(primary, &[copy(960)]);
         let mut arrivals = RedArrivals::default();
-        assert_eq!((arrivals.copies(), arrivals.wait()), (0, Duration::ZERO));
+        assert_eq!(arrivals.copies(), 0);
         arrivals.count(Some(&two));
-        assert_eq!((arrivals.copies(), arrivals.wait()), (2, Duration::from_millis(40)));
-        for _ in 0..49 {
-            arrivals.count(Some(&one));
-        }
+        assert_eq!(arrivals.copies(), 2);
+        (0..49).for_each(|_| arrivals.count(Some(&one)));
         arrivals.count(Some(&two));
-        for _ in 0..49 {
-            arrivals.count(Some(&one));
-        }
+        (0..49).for_each(|_| arrivals.count(Some(&one)));
         assert_eq!(arrivals.copies(), 2);
         arrivals.count(Some(&one));
-        assert_eq!((arrivals.copies(), arrivals.wait()), (1, Duration::from_millis(20)));
-        for _ in 0..50 {
-            arrivals.count(None);
+        assert_eq!(arrivals.copies(), 1);
+        (0..50).for_each(|_| arrivals.count(None));
+        assert_eq!(arrivals.copies(), 0);
+    }
+
+    #[test]
+    fn copies_are_waited_for_while_packets_are_missing() {
+        let copy = |offset| RedBlock { offset, payload: b"x", ..RedBlock::default() };
+        let two = RedPacket::new(copy(0), &[copy(960), copy(1_920)]);
+        let at = Instant::from_millis;
+        let mut arrivals = RedArrivals::default();
+        arrivals.count(Some(&two));
+        for index in 1..=2 {
+            arrivals.see(at(20 * index), index);
+            assert_eq!(arrivals.wait(at(20 * index)), Duration::ZERO);
         }
-        assert_eq!((arrivals.copies(), arrivals.wait()), (0, Duration::ZERO));
+        for (ms, index) in [(80, 4), (85, 3)] {
+            arrivals.see(at(ms), index);
+            assert_eq!(arrivals.wait(at(ms)), Duration::from_millis(40));
+        }
+        assert_eq!(arrivals.wait(at(10_080)), Duration::ZERO);
     }
 }
