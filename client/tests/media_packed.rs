@@ -92,7 +92,7 @@ fn listener_who_begins_to_talk_and_stops_misses_nothing() {
     let report = room.members[listener].report();
     assert!(report.lengths_in.ms_60 > 250 && report.lengths_in.ms_20 > 150, "{report:?}");
     assert_eq!((report.lost, report.playout.late), (0, 0));
-    assert!(report.concealed <= 2, "40 ms when it is packed again: {report:?}");
+    assert!(report.concealed <= 8, "40 ms, in parts of 5, when it is packed again: {report:?}");
     let heard = room.members[listener].heard();
     // The first sentence, before it talks, and the last, after it was packed again.
     for (clip, before) in [(0, 0), (3, 7)] {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::histogram::Histogram;
-use super::longest::Longest;
-use super::slack::nanos;
-use super::{BufferedPacket, JitterSettings, duration};
+use super::recent::RecentMin;
+use super::{BufferedPacket, JitterSettings, duration, nanos};
 use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
 
@@ -17,14 +16,17 @@ use crate::time::Instant;
 pub(super) struct Delays {
     settings: JitterSettings,
     clock: StreamClock,
+    /// The smallest delays of the last seconds, in ns: a clock that drifts, or that moves because
+    /// a mixer's tick does, is no jitter.
+    earliest: RecentMin,
+    /// By how many ms packets came later than the earliest then known.
     histogram: Histogram,
-    longest: Longest,
+    /// The longest recent packets, as negative lengths in ns.
+    longest: RecentMin,
     newest_at: Instant,
     /// Whether all packets so far came together.
     is_first_burst: bool,
-    /// The earliest packets have this delay, in ns.
-    earliest: i64,
-    /// Nearly all have at most so much more.
+    /// Nearly all are at most so much later than the earliest.
     spread: Duration,
     /// By how much more copies of a packet may come later than itself.
     redundancy: Duration,
@@ -35,11 +37,11 @@ impl Delays {
         Self {
             settings,
             clock: StreamClock::default(),
+            earliest: RecentMin::new(EARLIEST_WINDOW),
             histogram: Histogram::new(),
-            longest: Longest::default(),
+            longest: RecentMin::new(LONGEST_WINDOW),
             newest_at: Instant::ZERO,
             is_first_burst: true,
-            earliest: 0,
             spread: Duration::ZERO,
             redundancy: Duration::ZERO,
         }
@@ -54,18 +56,19 @@ impl Delays {
         let length = duration(packet.samples);
         let since = packet.received_at.saturating_since(self.newest_at);
         self.newest_at = self.newest_at.max(packet.received_at);
-        self.longest.push(length);
+        self.longest.push(-nanos(length));
         let end = self.clock.advance(packet.timestamp.wrapping_add(packet.samples));
         let delay = packet.received_at.nanos_after(Instant::ZERO).saturating_sub(end);
         let weight = (since.as_secs_f64() / length.as_secs_f64()).clamp(WEIGHT_MIN, 1.0);
         self.is_first_burst &= self.longest.is_first() || weight < 0.5;
         if self.is_first_burst {
             self.histogram = Histogram::new();
+            self.earliest = RecentMin::new(EARLIEST_WINDOW);
         }
-        self.histogram.add(delay.div_euclid(BIN_NANOS), weight);
-        let (earliest, latest) = (self.histogram.low(EARLY_SHARE), self.histogram.high(LATE_SHARE));
-        self.earliest = earliest.saturating_mul(BIN_NANOS);
-        self.spread = Duration::from_millis(u64::try_from(latest - earliest).unwrap_or(0));
+        self.earliest.push(delay);
+        let late = delay.saturating_sub(self.earliest.min().unwrap_or(delay));
+        self.histogram.add(usize::try_from(late / BIN_NANOS).unwrap_or(0), weight);
+        self.spread = Duration::from_millis(self.histogram.high(LATE_SHARE) as u64);
     }
 
     /// Tells how much later than a packet the copies of it may come that are worth waiting for.
@@ -103,7 +106,9 @@ impl Delays {
     /// Returns by how much a schedule that plays the sample of `timestamp` at `now` is later than
     /// the one that suits, in ns; negative if it is earlier.
     pub(super) fn margin(&self, now: Instant, timestamp: RtpTimestamp) -> i64 {
-        let suited = self.earliest.saturating_add(nanos(self.target() + self.longest.max()));
+        let longest = self.longest.min().unwrap_or(0).saturating_neg();
+        let earliest = self.earliest.min().unwrap_or(0);
+        let suited = earliest.saturating_add(nanos(self.target())).saturating_add(longest);
         let schedule = now.nanos_after(Instant::ZERO).saturating_sub(self.clock.at(timestamp));
         schedule.saturating_sub(suited)
     }
@@ -135,8 +140,11 @@ const BIN_NANOS: i64 = 1_000_000;
 /// Share of packets that may be later than what is waited for.
 const LATE_SHARE: f64 = 0.01;
 
-/// Share of packets that are taken for earlier than the way allows: a clock that was corrected.
-const EARLY_SHARE: f64 = 0.001;
+/// Packets of which the earliest are known: two to four seconds of 20 ms packets.
+const EARLIEST_WINDOW: u32 = 100;
+
+/// Packets of which the longest are known: half a second to a second.
+const LONGEST_WINDOW: u32 = 25;
 
 /// What a packet weighs that came right behind another.
 const WEIGHT_MIN: f64 = 0.01;

@@ -5,10 +5,9 @@
 
 mod delays;
 mod histogram;
-mod longest;
 mod passed;
+mod recent;
 mod ring;
-mod slack;
 
 use std::time::Duration;
 
@@ -19,8 +18,8 @@ use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
 use delays::Delays;
 use passed::Passed;
+use recent::RecentMin;
 use ring::{CAPACITY, Place, Ring};
-use slack::{Slack, nanos};
 
 /// Bounds and start of a buffer's target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +81,8 @@ pub struct JitterBuffer {
     newest_index: Option<u64>,
     /// Samples concealed since the packet at `position` was due.
     concealed: u32,
-    slack: Slack,
+    /// How early recent packets were, in ns; negative if late.
+    slack: RecentMin,
     /// When the packet that was given out last was played, and its timestamp.
     schedule: Option<(Instant, RtpTimestamp)>,
     /// Until then the delay is left as it is, even if it is longer than needed.
@@ -137,7 +137,7 @@ impl JitterBuffer {
             position: None,
             newest_index: None,
             concealed: 0,
-            slack: Slack::default(),
+            slack: RecentMin::new(SLACK_WINDOW),
             schedule: None,
             kept_until: Instant::ZERO,
             surplus_since: None,
@@ -157,7 +157,7 @@ impl JitterBuffer {
         self.position = None;
         self.newest_index = None;
         self.concealed = 0;
-        self.slack = Slack::default();
+        self.slack = RecentMin::new(SLACK_WINDOW);
         self.schedule = None;
         self.kept_until = Instant::ZERO;
         self.surplus_since = None;
@@ -255,7 +255,7 @@ impl JitterBuffer {
             }
             let skips = may_skip && is_dispensable;
             if skips {
-                self.slack.shorten(duration(packet.samples));
+                self.slack.shift(-nanos(duration(packet.samples)));
             }
             return self.give(now, place, skips || is_given_up);
         }
@@ -293,7 +293,7 @@ impl JitterBuffer {
 
     /// Tells that the tick moved earlier by `step`: later packets will have waited less.
     pub fn tick_moved_earlier(&mut self, step: Duration) {
-        self.slack.shorten(step);
+        self.slack.shift(-nanos(step));
         if let Some((at, _)) = &mut self.schedule {
             *at = *at - step;
         }
@@ -301,7 +301,7 @@ impl JitterBuffer {
 
     /// Tells that the tick moved later by `step`: later packets will have waited more.
     pub fn tick_moved_later(&mut self, step: Duration) {
-        self.slack.lengthen(step);
+        self.slack.shift(nanos(step));
         if let Some((at, _)) = &mut self.schedule {
             *at += step;
         }
@@ -445,7 +445,7 @@ impl JitterBuffer {
             }
         }
         if hole != Some(self.concealed) && !is_given_up {
-            self.slack = Slack::default();
+            self.slack = RecentMin::new(SLACK_WINDOW);
         }
         self.concealed = 0;
     }
@@ -527,6 +527,11 @@ fn is_quiet(settings: &JitterSettings, packet: &BufferedPacket<'_>) -> bool {
     packet.level.0 >= settings.quiet.0
 }
 
+/// Returns a duration in ns, as far as 64 bits reach: 292 years.
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
 /// Returns the whole samples of a duration.
 fn samples(duration: Duration) -> u32 {
     let samples = duration.as_nanos() * u128::from(SAMPLE_RATE_HZ) / 1_000_000_000;
@@ -537,6 +542,10 @@ fn samples(duration: Duration) -> u32 {
 fn duration(samples: u32) -> Duration {
     Duration::from_nanos(u64::from(samples) * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ))
 }
+
+/// Packets by whose smallest wait it is known how early a stream's packets are: half a second to a
+/// second of 20 ms packets.
+const SLACK_WINDOW: u32 = 25;
 
 /// Samples that are concealed in a row at most, then the stream counts as paused: 120 ms, as long
 /// as the longest packet; by then Opus has faded out.
