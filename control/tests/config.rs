@@ -69,7 +69,7 @@ fn defaults_need_no_file() {
     assert!(config.node.shards >= 1);
     assert_eq!((config.node.mix.bitrate, config.node.mix.complexity), (64_000, 9));
     assert_eq!(config.client.encoder.bitrate, 48_000);
-    assert_eq!(config.client.playout_delay, Duration::from_millis(20));
+    assert_eq!(config.client.playout_delay, Duration::from_millis(10));
 }
 
 #[test]

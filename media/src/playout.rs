@@ -6,7 +6,7 @@ use crate::codec::{Decoder, FRAME_SAMPLES, PACKET_SAMPLES_MAX};
 use crate::drop_reason::DropReason;
 use crate::extension::LevelDbov;
 use crate::jitter_buffer::{BufferedPacket, JitterBuffer, JitterSettings, Pull};
-use crate::stretch;
+use crate::stretch::{self, Likeness};
 use crate::time::Instant;
 
 /// A stream that is being played.
@@ -241,15 +241,18 @@ impl<D: Decoder> Playout<D> {
             owed => owed.cast_signed(),
         };
         let most = wanted.unsigned_abs() as usize;
+        let likeness = if most < ROUGH_MIN { Likeness::Close } else { Likeness::Rough };
         if wanted < 0 {
-            let changed = stretch::shorten(&mut self.pcm[..self.length], most);
+            let changed = stretch::shorten(&mut self.pcm[..self.length], most, likeness);
             let Some(removed) = changed else { return };
             self.length -= removed;
             self.counters.shortened += removed as u64;
         } else if wanted > 0 {
             // A little more than what is wanted does no harm, and a little less would.
             let most = most.max(LENGTHEN_MAX_LEAST);
-            let Some(added) = stretch::lengthen(&mut self.pcm[..], self.length, most) else {
+            let Some(added) =
+                stretch::lengthen(&mut self.pcm[..], self.length, most, Likeness::Close)
+            else {
                 return;
             };
             self.length += added;
@@ -317,6 +320,9 @@ const CONCEALED_WHOLE: usize = 2_880;
 
 /// Samples in which a concealment then fades: 40 ms, before the buffer asks for no more.
 const CONCEALED_FADE: usize = 1_920;
+
+/// A delay that is so many samples too long is shortened at a price: 60 ms.
+const ROUGH_MIN: usize = 2_880;
 
 /// Samples between two changes of the sound's length: 80 ms.
 const STRETCH_INTERVAL: u32 = 3_840;

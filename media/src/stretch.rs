@@ -4,12 +4,31 @@
 //! vowel, any piece of noise. The two are faded over each other (waveform similarity overlap-add,
 //! Verhelst and Roelands, ICASSP 1993).
 
+/// How much alike must be what is faded over each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// So much that nothing is heard of it: a normalised correlation of 0.8.
+    Close,
+    /// As much as speech nearly always is somewhere near: 0.5. A little rough, and better than a
+    /// delay that people talk into each other for.
+    Rough,
+}
+
+impl Likeness {
+    fn correlation_min(self) -> f32 {
+        match self {
+            Self::Close => 0.8,
+            Self::Rough => 0.5,
+        }
+    }
+}
+
 /// Takes up to `most` samples out of `pcm`; returns how many it is shorter.
 ///
 /// `None` if nothing in it resembles itself closely enough, or it is too short; then it is
 /// unchanged.
-pub fn shorten(pcm: &mut [f32], most: usize) -> Option<usize> {
-    let lag = best_lag(pcm, most)?;
+pub fn shorten(pcm: &mut [f32], most: usize, likeness: Likeness) -> Option<usize> {
+    let lag = best_lag(pcm, most, likeness)?;
     for index in 0..FADE_SAMPLES {
         pcm[index] += (pcm[index + lag] - pcm[index]) * share(index);
     }
@@ -21,8 +40,8 @@ pub fn shorten(pcm: &mut [f32], most: usize) -> Option<usize> {
 /// Behind those samples there is room for more.
 ///
 /// `None` as for `shorten`, or if there is no room.
-pub fn lengthen(pcm: &mut [f32], length: usize, most: usize) -> Option<usize> {
-    let lag = best_lag(&pcm[..length], most.min(pcm.len() - length))?;
+pub fn lengthen(pcm: &mut [f32], length: usize, most: usize, likeness: Likeness) -> Option<usize> {
+    let lag = best_lag(&pcm[..length], most.min(pcm.len() - length), likeness)?;
     pcm.copy_within(..length, lag);
     for index in 0..FADE_SAMPLES {
         // What was at `n` is at `n + lag` now, and what follows the first stretch at `n + 2 * lag`.
@@ -39,26 +58,38 @@ fn share(index: usize) -> f32 {
 }
 
 /// Finds after how many samples, `most` at most, the sound resembles its beginning best.
-fn best_lag(pcm: &[f32], most: usize) -> Option<usize> {
+fn best_lag(pcm: &[f32], most: usize, likeness: Likeness) -> Option<usize> {
     let longest = most.min(LAG_MAX).min(pcm.len().checked_sub(FADE_SAMPLES)?);
     if longest < LAG_MIN {
         return None;
     }
     let beginning = &pcm[..FADE_SAMPLES];
     let energy = dot(beginning, beginning);
-    let (mut best, mut best_lag) = (SIMILARITY_MIN, None);
-    for lag in LAG_MIN..=longest {
+    let correlation = |lag: usize| {
         let following = &pcm[lag..lag + FADE_SAMPLES];
-        let loudest = energy.max(dot(following, following));
-        if loudest <= QUIET_ENERGY {
+        let other = dot(following, following);
+        let is_quiet = energy.max(other) <= QUIET_ENERGY;
+        let both = (energy * other).sqrt();
+        (is_quiet, if both > 0.0 { dot(beginning, following) / both } else { 0.0 })
+    };
+    let (mut best, mut best_lag) = (f32::MIN, LAG_MIN);
+    for lag in (LAG_MIN..=longest).step_by(COARSE_STEP) {
+        let (is_quiet, value) = correlation(lag);
+        if is_quiet {
             return Some(longest);
         }
-        let similarity = dot(beginning, following) / loudest;
-        if similarity > best {
-            (best, best_lag) = (similarity, Some(lag));
+        if value > best {
+            (best, best_lag) = (value, lag);
         }
     }
-    best_lag
+    let around = best_lag.saturating_sub(COARSE_STEP - 1).max(LAG_MIN)..=best_lag + COARSE_STEP - 1;
+    for lag in around.take_while(|lag| *lag <= longest) {
+        let (_, value) = correlation(lag);
+        if value > best {
+            (best, best_lag) = (value, lag);
+        }
+    }
+    (best >= likeness.correlation_min()).then_some(best_lag)
 }
 
 /// Sums the products, in several sums so that they can be made at once.
@@ -84,14 +115,16 @@ const LAG_MIN: usize = 48;
 /// The longest stretch: 12.5 ms, the pitch period of the lowest voices.
 const LAG_MAX: usize = 600;
 
-/// Stretches must be so similar, as the share of the louder one's energy that they have in common.
-const SIMILARITY_MIN: f32 = 0.85;
+/// Lags that are tried first, before those around the best: of what speech consists of, nothing
+/// falls between.
+const COARSE_STEP: usize = 3;
 
 /// Sound of less energy than this may be cut anywhere: -66 dBFS.
 const QUIET_ENERGY: f32 = FADE_SAMPLES as f32 * 2.5e-7;
 
 #[cfg(test)]
 mod tests {
+    use super::Likeness::Close;
     use super::*;
 
     const RATE: f32 = 48_000.0;
@@ -113,11 +146,11 @@ mod tests {
         let whole = tone(hertz, 960 * 2);
         for begins in (0..100).map(|n| n * 7) {
             let mut pcm = whole[begins..begins + 960].to_vec();
-            let removed = shorten(&mut pcm, 960).expect("a tone resembles itself");
+            let removed = shorten(&mut pcm, 960, Close).expect("a tone resembles itself");
             pcm.truncate(960 - removed);
             let mut longer = whole[begins..begins + 960].to_vec();
             longer.resize(960 * 2, 0.0);
-            let added = lengthen(&mut longer, 960, 960).expect("a tone resembles itself");
+            let added = lengthen(&mut longer, 960, 960, Close).expect("a tone resembles itself");
             longer.truncate(960 + added);
             for changed in [pcm, longer] {
                 let step = largest_step(&changed) / largest_step(&whole);
@@ -147,13 +180,13 @@ mod tests {
         let vowel: Vec<f32> =
             (0..960).map(|at| parts.iter().map(|part| part[at] / 10.0).sum()).collect();
         let mut shorter = vowel.clone();
-        assert_eq!(shorten(&mut shorter, 960), Some(366));
+        assert_eq!(shorten(&mut shorter, 960, Close), Some(366));
         let mut longer = vowel.clone();
         longer.resize(1_920, 0.0);
-        assert_eq!(lengthen(&mut longer, 960, 960), Some(366));
+        assert_eq!(lengthen(&mut longer, 960, 960, Close), Some(366));
         assert_eq!(longer[..366], vowel[..366]);
         assert_eq!(longer[366 + 240..960 + 366], vowel[240..]);
-        assert_eq!(shorten(&mut vowel.clone(), 300), None, "less than a period");
+        assert_eq!(shorten(&mut vowel.clone(), 300, Close), None, "less than a period");
     }
 
     #[test]
@@ -165,16 +198,20 @@ mod tests {
         };
         let mut pcm: Vec<f32> = (0..960).map(|_| random()).collect();
         let before = pcm.clone();
-        assert_eq!(shorten(&mut pcm, 960), None);
-        assert_eq!(lengthen(&mut pcm, 700, 260), None);
+        assert_eq!(shorten(&mut pcm, 960, Close), None);
+        assert_eq!(lengthen(&mut pcm, 700, 260, Close), None);
         assert_eq!(pcm, before);
-        assert_eq!(shorten(&mut pcm[..240], 960), None, "too short");
+        assert_eq!(shorten(&mut pcm[..240], 960, Close), None, "too short");
     }
 
     #[test]
     fn silence_is_cut_by_as_much_as_is_asked() {
-        assert_eq!(shorten(&mut [0.0; 960], 96), Some(96));
-        assert_eq!(shorten(&mut [0.0; 960], 47), None, "not worth it");
-        assert_eq!(lengthen(&mut [0.0; 1_100], 960, 960), Some(140), "as far as there is room");
+        assert_eq!(shorten(&mut [0.0; 960], 96, Close), Some(96));
+        assert_eq!(shorten(&mut [0.0; 960], 47, Close), None, "not worth it");
+        assert_eq!(
+            lengthen(&mut [0.0; 1_100], 960, 960, Close),
+            Some(140),
+            "as far as there is room"
+        );
     }
 }

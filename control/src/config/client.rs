@@ -28,7 +28,7 @@ impl ClientConfig {
                 bitrate: section.number("bitrate", 48_000, 6_000..=192_000),
                 complexity: section.number("complexity", 9, 0..=10),
             },
-            playout_delay: Duration::from_millis(section.number("playout_delay_ms", 20, 0..=2_000)),
+            playout_delay: Duration::from_millis(section.number("playout_delay_ms", 10, 0..=2_000)),
         }
     }
 }
