@@ -11,7 +11,7 @@ use crate::output::TICK;
 /// much it could come earlier for each; who could not are to wait a frame more.
 ///
 /// `None` if it is not worth it.
-pub(crate) fn best_step(excesses: impl Iterator<Item = Duration> + Clone) -> Option<Duration> {
+pub(crate) fn best_step(excesses: &(impl Iterator<Item = Duration> + Clone)) -> Option<Duration> {
     let talkers = excesses.clone().count() as u32;
     let longer = |step: Duration| {
         let waiting = excesses.clone().filter(|excess| *excess < step).count() as u32;
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     fn best(excesses_ms: &[u64]) -> Option<u64> {
-        let step = best_step(excesses_ms.iter().map(|ms| Duration::from_millis(*ms)));
+        let step = best_step(&excesses_ms.iter().map(|ms| Duration::from_millis(*ms)));
         step.map(|step| step.as_millis() as u64)
     }
 

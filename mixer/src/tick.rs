@@ -164,7 +164,7 @@ impl<C: Codec> Mixer<C> {
             return;
         }
         let excesses = self.talkers.iter().map(|talker| talker.playout.buffer().excess());
-        let Some(step) = best_step(excesses) else { return };
+        let Some(step) = best_step(&excesses) else { return };
         self.phase_at = at + PHASE_REST;
         for talker in &mut self.talkers {
             if talker.playout.buffer().excess() < step {
