@@ -321,8 +321,8 @@ const CONCEALED_WHOLE: usize = 2_880;
 /// Samples in which a concealment then fades: 40 ms, before the buffer asks for no more.
 const CONCEALED_FADE: usize = 1_920;
 
-/// A delay that is so many samples too long is shortened at a price: 60 ms.
-const ROUGH_MIN: usize = 2_880;
+/// A delay that is so many samples too long is shortened at a price: 100 ms.
+const ROUGH_MIN: usize = 4_800;
 
 /// Samples between two changes of the sound's length: 80 ms.
 const STRETCH_INTERVAL: u32 = 3_840;

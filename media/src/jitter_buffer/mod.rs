@@ -339,7 +339,11 @@ impl JitterBuffer {
             return 0;
         }
         let since = *self.surplus_since.get_or_insert(now);
-        let patience = if surplus < SURPLUS_LARGE { PATIENCE } else { PATIENCE_LITTLE };
+        let patience = match surplus {
+            0..SURPLUS_SMALL => PATIENCE,
+            SURPLUS_SMALL..SURPLUS_LARGE => PATIENCE_LONG,
+            _ => PATIENCE_LITTLE,
+        };
         if now.saturating_since(since) < patience { 0 } else { -surplus.cast_signed() }
     }
 
@@ -560,11 +564,18 @@ const PAUSE_PACKETS_MIN: u32 = 2;
 /// Late packets that are given up before others are played late instead: the delay is too short.
 const LATE_MAX: u32 = 3;
 
-/// How long a surplus of delay is left to the speaker's next pause, before the sound is shortened.
+/// How long a small surplus of delay is left to the speaker's next pause, before the sound is
+/// shortened: what a clock's drift brings, and one step takes away.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for a surplus that takes many steps, which are heard: longer than most sentences.
+const PATIENCE_LONG: Duration = Duration::from_secs(10);
 
 /// The same for a large surplus.
 const PATIENCE_LITTLE: Duration = Duration::from_millis(500);
+
+/// More samples than a step or two take away: 20 ms.
+const SURPLUS_SMALL: u32 = 960;
 
 /// So many samples disturb a conversation: 100 ms.
 const SURPLUS_LARGE: u32 = 4_800;
