@@ -67,7 +67,7 @@ async fn turn_until_over<E: Endpoint>(
     shared: &Shared,
     events: &mut Events,
 ) -> std::io::Result<()> {
-    let mut readiness = Readiness::new(shared.poller.raw_fd())?;
+    let mut readiness = Readiness::new(shared.poller.raw_fd()?)?;
     while !turns.is_over() {
         let wait = turns.prepare();
         let timeout = wait.gather();
