@@ -218,22 +218,25 @@ fn delay(heard: &MarkTime, sent: &BTreeMap<(u32, u8), Vec<i64>>) -> Option<i64> 
     (delay < DELAY_NANOS_MAX).then_some(delay)
 }
 
-/// Returns by how much the median delay of the last third of the marks is above that of the first
-/// third, in ms; nothing if there are too few, or they are too close together to tell.
+/// Returns by how much the median delay of the last third of the time from first to last mark is
+/// above that of the first third, in ms; nothing if that time is too short to tell.
+///
+/// By time, not by number: marks come in rounds, and a short run has two or three of them.
 fn drift_ms(delays: &mut [(i64, i64)], steady: Span) -> Option<f64> {
     delays.sort_unstable();
-    let third = delays.len() / 3;
-    let (first, last) = (delays.get(..third)?, delays.get(delays.len() - third..)?);
-    let apart = last.first()?.0 - first.last()?.0;
-    if apart < (steady.to - steady.from) / 10 {
+    let (first, last) = (delays.first()?.0, delays.last()?.0);
+    if last - first < (steady.to - steady.from) / 5 {
         return None;
     }
+    let third = (last - first) / 3;
+    let early = &delays[..delays.partition_point(|(at, _)| *at <= first + third)];
+    let late = &delays[delays.partition_point(|(at, _)| *at < last - third)..];
     let median = |part: &[(i64, i64)]| {
         let mut part: Vec<_> = part.iter().map(|(_, delay)| *delay).collect();
         part.sort_unstable();
         percentile_ms(&part, 0.5)
     };
-    Some(median(last)? - median(first)?)
+    Some(median(late)? - median(early)?)
 }
 
 fn percentile_ms(sorted: &[i64], share: f64) -> Option<f64> {
@@ -285,6 +288,13 @@ mod tests {
         };
         assert_eq!(drift_ms(&mut delays(|_| 12), steady), Some(0.0));
         assert_eq!(drift_ms(&mut delays(|at| 10 + at), steady), Some(60.0));
+        let rounds = |at: i64| if at < 80 { 12 } else { 15 };
+        let mut two: Vec<_> = delays(rounds)
+            .into_iter()
+            .filter(|(at, _)| at % 8_000_000_000 < 1_000_000_000)
+            .collect();
+        assert_eq!(drift_ms(&mut two, steady), Some(3.0), "two rounds of marks");
+        assert_eq!(drift_ms(&mut two[..10], steady), None, "one round");
         assert_eq!(drift_ms(&mut [], steady), None);
     }
 }
