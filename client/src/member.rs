@@ -183,6 +183,7 @@ impl NodeSession {
             suites: SrtpSuite::ALL.iter().map(|suite| suite.id()).collect(),
             client_version: concat!("sabha/", env!("CARGO_PKG_VERSION")).into(),
             red: true,
+            streams_max: RECEIVE_STREAMS_MAX as u8,
         });
         let answer = match self.session.request(&request).await? {
             Answer::Joined(answer) => answer,
