@@ -4,12 +4,12 @@
 
 use sabha_media::engine::LegKey;
 use sabha_media::leg::{LegId, LegRole, Ssrc};
+use sabha_media::lookback::Lookback;
 use sabha_media::red::{CopyChoice, RedArrivals};
 use sabha_media::rtp::SequenceNumber;
 use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
 
-use crate::lookback::Lookback;
 use crate::squelch::Squelch;
 
 /// All legs, by key.

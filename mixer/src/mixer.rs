@@ -12,6 +12,7 @@ use sabha_media::engine::{
 };
 use sabha_media::jitter_buffer::{BufferedPacket, JitterSettings};
 use sabha_media::leg::LegRole;
+use sabha_media::lookback::{Kept, Lookback};
 use sabha_media::outbox::Outbox;
 use sabha_media::red::{CopyChoice, Predecessor, RedArrivals, RedPacket};
 use sabha_media::shard::OwnVoice;
@@ -19,7 +20,6 @@ use sabha_media::time::Instant;
 
 use crate::counters::{MixerCounters, MixerGauges};
 use crate::legs::{Leg, Legs, Stream};
-use crate::lookback::{Kept, Lookback};
 use crate::output::{Output, TICK};
 use crate::pool::MixerResources;
 use crate::ranking::HYSTERESIS_DB;

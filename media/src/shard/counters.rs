@@ -16,6 +16,8 @@ pub struct ShardCounters {
     pub packets_out: u64,
     /// Their octets, sealed.
     pub octets_out: u64,
+    /// Of those, padding that made datagrams of one size.
+    pub padding_octets: u64,
     /// RTCP compounds accepted.
     pub reports_in: u64,
     /// RTCP compounds handed to the sender.
@@ -70,6 +72,7 @@ impl ShardCounters {
         self.octets_in += other.octets_in;
         self.packets_out += other.packets_out;
         self.octets_out += other.octets_out;
+        self.padding_octets += other.padding_octets;
         self.reports_in += other.reports_in;
         self.reports_out += other.reports_out;
         self.address_changes += other.address_changes;

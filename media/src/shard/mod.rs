@@ -275,11 +275,14 @@ impl<E: Engine> Shard<E> {
     fn reschedule(&mut self, key: ConferenceKey) {
         let Some(conference) = self.conferences.get_mut(key) else { return };
         while let Some(output) = conference.engine.poll_output() {
-            let (id, is_talking) = match output {
-                EngineOutput::TalkerStarted(id) => (id, true),
-                EngineOutput::TalkerStopped(id) => (id, false),
+            let change = match output {
+                EngineOutput::TalkerStarted(id) => Some((id, true)),
+                EngineOutput::TalkerStopped(id) => Some((id, false)),
+                EngineOutput::DominantTalker(_) => None,
             };
-            if let Some(leg) = self.legs.leg_mut(id) {
+            if let Some((id, is_talking)) = change
+                && let Some(leg) = self.legs.leg_mut(id)
+            {
                 self.counters.talkers -= u64::from(leg.orders.is_talking);
                 self.counters.talkers += u64::from(is_talking);
                 leg.orders.is_talking = is_talking;

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::leg::LegId;
 use crate::outbox::Body;
 use crate::rtp::RtpHeader;
+use crate::rtp::header::PADDING_BIT;
 use crate::shard::leg::Leg;
 use crate::srtp::ProtectError;
 use crate::time::Instant;
@@ -90,13 +91,15 @@ fn send_packet(
 ) {
     transmit.transmit(to, |slot| {
         let fixed = header.write_fixed(body.csrc_count, body.has_extension, slot);
-        let length = fixed + body.bytes.len();
-        slot[fixed..length].copy_from_slice(body.bytes);
+        let end = fixed + body.bytes.len();
+        slot[fixed..end].copy_from_slice(body.bytes);
+        let length = end + write_padding(body.padding, end, slot);
         match leg.sender.protect_rtp(slot, length) {
             Ok(sealed) => {
                 leg.count_sent(now, &header, body.bytes.len());
                 counters.packets_out += 1;
                 counters.octets_out += sealed as u64;
+                counters.padding_octets += u64::from(body.padding);
                 sealed
             }
             Err(error) => {
@@ -105,6 +108,18 @@ fn send_packet(
             }
         }
     });
+}
+
+/// Writes so many octets of padding at `end`, the last of which is their number, and the bit that
+/// tells of them; returns the number. Source: RFC 3550 section 5.1.
+fn write_padding(padding: u8, end: usize, slot: &mut [u8]) -> usize {
+    let count = usize::from(padding);
+    if count > 0 {
+        slot[0] |= PADDING_BIT;
+        slot[end..end + count - 1].fill(0);
+        slot[end + count - 1] = padding;
+    }
+    count
 }
 
 fn reason_of(error: ProtectError) -> DropReason {
