@@ -11,7 +11,6 @@ mod encodes;
 mod fan_out;
 mod legs;
 mod levels;
-mod limiter;
 mod lookback;
 mod mixer;
 mod output;
@@ -28,7 +27,6 @@ mod tick;
 
 pub use counters::{MixerCounters, MixerGauges, TickHistogram};
 pub use effort::{Effort, ListenerPacket, ListenerPacketSetting};
-pub use limiter::CEILING;
 pub use mixer::Mixer;
 pub use pool::{MixerResources, ResourceLimits};
 pub use settings::{MixerSettings, SettingsError, SquelchSettings};
