@@ -12,6 +12,7 @@ pub mod engine;
 pub mod extension;
 pub mod jitter_buffer;
 pub mod leg;
+pub mod limiter;
 pub mod lookback;
 pub mod outbox;
 pub mod playout;

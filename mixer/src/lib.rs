@@ -11,7 +11,6 @@ mod encodes;
 mod fan_out;
 mod legs;
 mod levels;
-mod limiter;
 mod mixer;
 mod output;
 mod phase;
@@ -26,7 +25,6 @@ mod tick;
 
 pub use counters::{MixerCounters, MixerGauges, TickHistogram};
 pub use effort::{Effort, ListenerPacket, ListenerPacketSetting};
-pub use limiter::CEILING;
 pub use mixer::Mixer;
 pub use pool::{MixerResources, ResourceLimits};
 pub use sabha_media::squelch::SquelchSettings;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sabha_media::codec::{Codec, FRAME_SAMPLES, SAMPLE_RATE_HZ};
 use sabha_media::engine::LegKey;
+use sabha_media::limiter::Limiter;
 use sabha_media::outbox::Outbox;
 use sabha_media::red::COPIES_MAX;
 use sabha_media::time::Instant;
@@ -17,7 +18,6 @@ use crate::effort::ListenerPacket;
 use crate::encodes::{Encodes, is_quiet};
 use crate::fan_out::FanOut;
 use crate::legs::Legs;
-use crate::limiter::Limiter;
 use crate::pool::MixerResources;
 use crate::settings::MixerSettings;
 use crate::talker::Talker;
