@@ -12,6 +12,7 @@ use sabha_core::message::{
 use sabha_core::quic::LinkError;
 use sabha_core::signalling::{ClientCredentials, Session, SignallingEndpoint};
 use sabha_core::{Clock, Direction, Fingerprint, Identity, MediaKeyContext, NodeId, media_key};
+use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::extension::{CLIENT_LEVEL_ID, MIXER_LEVEL_ID};
 use sabha_media::leg::{LegId, LegRole};
 use sabha_media::srtp::{MasterKey, SrtpSuite};

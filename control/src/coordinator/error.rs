@@ -86,7 +86,9 @@ impl CoordinatorError {
         let code = match self {
             Self::Unknown(_) => RefusalCode::UnknownConference,
             Self::NotItsHost(_) | Self::NotHost(_) | Self::MutedByHost(_) => RefusalCode::NotHost,
-            Self::Mode(_) | Self::Streams { .. } | Self::Talkers { .. } | Self::Role(_) => RefusalCode::BadRequest,
+            Self::Mode(_) | Self::Streams { .. } | Self::Talkers { .. } | Self::Role(_) => {
+                RefusalCode::BadRequest
+            }
             Self::TooYoung { .. } => RefusalCode::NotOwner,
             Self::Full { .. } | Self::MembersMax { .. } => RefusalCode::Full,
             Self::Locked => RefusalCode::Locked,
