@@ -235,7 +235,12 @@ impl NodeSession {
             return Err(JoinError::Answer("it repeats a leg generation, and so a key"));
         }
         *newest = answer.leg_generation;
-        if answer.mode != Mode::Mixer || answer.receive_ssrcs.len() != 1 {
+        let streams_max = match answer.mode {
+            Mode::Mixer => 1,
+            Mode::Bridge => RECEIVE_STREAMS_MAX,
+            Mode::Other(_) => 0,
+        };
+        if !(1..=streams_max).contains(&answer.receive_ssrcs.len()) {
             return Err(JoinError::Answer("it is of a mode that this version does not know"));
         }
         let extensions = (answer.client_level_extension, answer.mixer_level_extension);

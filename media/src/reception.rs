@@ -42,6 +42,11 @@ pub struct ReceptionReport {
 }
 
 impl Reception {
+    /// Lets the next packet's time say nothing of jitter: its sender kept it back.
+    pub fn forget_transit(&mut self) {
+        self.transit = None;
+    }
+
     /// Counts a packet.
     pub fn count(&mut self, index: u64, timestamp: RtpTimestamp, received_at: Instant) {
         self.received += 1;

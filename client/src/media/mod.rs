@@ -8,6 +8,7 @@ mod downlink;
 mod gate;
 mod heard;
 mod live;
+mod local_mix;
 mod log;
 mod preroll;
 mod quality;
@@ -28,15 +29,18 @@ pub use gate::{
     PROBE_INTERVAL,
 };
 pub use heard::Heard;
+pub use local_mix::{TalkerVolume, VOLUME_MAX};
 pub use log::{PlayedFrame, SentPacket, TimingLog};
 pub use quality::LegQuality;
 pub use sidetone::{RETURN_DELAY_MAX, SIDETONE_GAIN};
 pub use sound_io::{BufferSink, Schedule, Sink, Source, Utterance, WavSink};
 
+use sabha_core::message::Mode;
 use sabha_media::codec::{EncoderSettings, samples_duration};
 use sabha_media::drop_reason::{DropCounters, DropReason};
 use sabha_media::jitter_buffer::JitterCounters;
 use sabha_media::leg::Ssrc;
+use sabha_media::reception::Reception;
 use sabha_media::rtp::{PacketKind, PayloadType, classify};
 use sabha_media::shard::{MediaEpoch, OwnVoice, UplinkOrder};
 use sabha_media::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, StreamsError};
@@ -60,8 +64,10 @@ pub struct MemberSettings {
     pub receive_key: MasterKey,
     /// The SSRC to send with.
     pub send_ssrc: Ssrc,
-    /// The streams to expect.
+    /// The streams to expect: one from a mixer, one for each slot from a bridge.
     pub receive_ssrcs: Vec<Ssrc>,
+    /// Whether the streams are a mix or talkers as they are.
+    pub mode: Mode,
     /// The payload type of Opus, both ways.
     pub payload_type: PayloadType,
     /// The payload type of redundant audio, both ways; `None` if it was not agreed.
@@ -89,6 +95,13 @@ pub struct MemberSettings {
     pub tap: Option<Arc<dyn ProtectTap>>,
 }
 
+impl MemberSettings {
+    /// Tells whether each stream carries one talker at a time, to be mixed here.
+    fn is_forwarded(&self) -> bool {
+        self.mode == Mode::Bridge
+    }
+}
+
 /// What a member is told to do while it runs.
 pub enum MemberCommand {
     /// Say goodbye on the media path and send nothing more.
@@ -97,6 +110,8 @@ pub enum MemberCommand {
     Report(SyncSender<MemberReport>),
     /// Move to another media socket of the node.
     SetNode(SocketAddr),
+    /// Hear a talker of a bridge, named by the SSRC they send with, so loud from now on.
+    SetVolume(Ssrc, TalkerVolume),
 }
 
 /// One member's figures.
@@ -118,8 +133,14 @@ pub struct MemberReport {
     pub lengths_in: PacketLengths,
     /// Packets that never came, by gaps in the sequence.
     pub lost: i64,
-    /// Interarrival jitter.
+    /// Interarrival jitter, of the stream that has most.
     pub jitter: Duration,
+    /// Whether talkers were forwarded as they are, and mixed here.
+    pub is_forwarded: bool,
+    /// Talkers whose decoder and buffer were given to another.
+    pub talkers_evicted: u64,
+    /// Volumes that were refused: too many, or no number.
+    pub volumes_refused: u64,
     /// What playout made of the packets.
     pub playout: JitterCounters,
     /// Frames whose packet could not be played in time.
@@ -156,6 +177,7 @@ pub struct MemberMedia {
     /// How long packets wait to be played, at least.
     playout_delay: Duration,
     own_voice: OwnVoice,
+    is_forwarded: bool,
     log: Option<TimingLog>,
     drops: DropCounters,
     left: bool,
@@ -183,6 +205,7 @@ impl MemberMedia {
             live: LiveSound::new(settings),
             playout_delay: settings.playout_delay,
             own_voice: OwnVoice::Returned,
+            is_forwarded: settings.is_forwarded(),
             log: settings.log_timing.then(TimingLog::default),
             drops: DropCounters::default(),
             left: false,
@@ -191,20 +214,25 @@ impl MemberMedia {
 
     /// Returns the present figures.
     pub fn report(&self) -> MemberReport {
-        let playout = self.downlink.playout();
+        let (streams, mix) = (self.downlink.streams(), self.downlink.mix());
+        let receptions = || streams.iter().map(|stream| &stream.reception);
+        let playout = mix.counters();
         MemberReport {
             packets_out: self.uplink.packets(),
             voice_out: self.uplink.voice_packets(),
             probes_out: self.uplink.probes(),
             uplink_order: self.uplink.gate().order(),
             gate_openings: self.uplink.gate().openings(),
-            packets_in: self.downlink.reception().received(),
+            packets_in: receptions().map(Reception::received).sum(),
             lengths_in: self.downlink.lengths(),
-            lost: self.downlink.reception().lost(),
-            jitter: samples_duration(self.downlink.reception().jitter()),
+            lost: receptions().map(Reception::lost).sum(),
+            jitter: samples_duration(receptions().map(Reception::jitter).max().unwrap_or(0)),
+            is_forwarded: self.is_forwarded,
+            talkers_evicted: mix.evicted(),
+            volumes_refused: mix.volumes_refused(),
             playout,
             concealed: playout.concealed,
-            heard: self.downlink.heard().clone(),
+            heard: mix.heard(),
             red_copies: self.downlink.red_copies(),
             recovered: self.downlink.recovered(),
             copies_out: self.reports.copies(),
@@ -232,7 +260,7 @@ impl MemberMedia {
     fn send_report(&mut self, now: Instant, goodbye: bool, transmit: &mut impl Transmit) {
         let Self { sender, reports, uplink, downlink, .. } = self;
         transmit.transmit(self.node, |slot| {
-            let length = reports.write(now, uplink, downlink.reception_mut(), goodbye, slot);
+            let length = reports.write(now, uplink, downlink.streams_mut(), goodbye, slot);
             if length == 0 { 0 } else { sender.protect_rtcp(slot, length).unwrap_or(0) }
         });
     }
@@ -308,6 +336,9 @@ impl Endpoint for MemberMedia {
             MemberCommand::SetNode(node) => {
                 self.node = node;
                 self.send_report(now, false, transmit);
+            }
+            MemberCommand::SetVolume(talker, volume) => {
+                self.downlink.mix_mut().set_volume(talker, volume);
             }
         }
     }

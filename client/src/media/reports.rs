@@ -3,25 +3,27 @@
 use std::time::Duration;
 
 use sabha_media::drop_reason::DropReason;
+use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::leg::Ssrc;
-use sabha_media::reception::{Reception, ReceptionReport};
+use sabha_media::reception::ReceptionReport;
 use sabha_media::red::{CopyChoice, REPORTED_MIN};
 use sabha_media::rtcp::{
-    CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, ReportBlocks, RtcpPacket,
+    CompactNtp, CompoundWriter, ExtendedSequence, LossRle, ReportBlock, ReportBlocks, RtcpPacket,
     RtcpPackets, RtcpWriteError, SenderInfo,
 };
+use sabha_media::rtp::SequenceNumber;
 use sabha_media::shard::{
     KeepAlive, MediaEpoch, OwnVoice, REPORT_INTERVAL, RemoteReception, keep_alive, ntp,
 };
 use sabha_media::time::Instant;
 
 use super::MemberSettings;
+use super::local_mix::Stream;
 use super::uplink::Uplink;
 
 /// What is reported, and what the node reports.
 pub(super) struct Reports {
     own: Ssrc,
-    stream: Option<Ssrc>,
     cname: String,
     epoch: MediaEpoch,
     next: Instant,
@@ -38,7 +40,6 @@ impl Reports {
     pub(super) fn new(settings: &MemberSettings) -> Self {
         Self {
             own: settings.send_ssrc,
-            stream: settings.receive_ssrcs.first().copied(),
             cname: settings.cname.clone(),
             epoch: settings.epoch,
             next: Instant::ZERO,
@@ -121,25 +122,33 @@ impl Reports {
         &mut self,
         now: Instant,
         uplink: &Uplink,
-        reception: &mut Reception,
+        streams: &mut [Stream],
         goodbye: bool,
         out: &mut [u8],
     ) -> usize {
         // Until the node answers, its first contact is tried often.
         self.next = now + if self.connected { REPORT_INTERVAL } else { FIRST_CONTACT_INTERVAL };
-        self.compound(now, uplink, reception, goodbye, out).unwrap_or(0)
+        self.compound(now, uplink, streams, goodbye, out).unwrap_or(0)
     }
 
     fn compound(
         &self,
         now: Instant,
         uplink: &Uplink,
-        reception: &mut Reception,
+        streams: &mut [Stream],
         goodbye: bool,
         out: &mut [u8],
     ) -> Result<usize, RtcpWriteError> {
-        let report = self.stream.zip(reception.report());
-        let block = report.map(|(stream, report)| self.report_block(now, stream, &report));
+        let mut reports = [None; RECEIVE_STREAMS_MAX];
+        for (report, stream) in reports.iter_mut().zip(streams) {
+            *report = stream.reception.report().map(|report| (stream.ssrc, report));
+        }
+        let (mut blocks, mut count) = ([ReportBlock::default(); RECEIVE_STREAMS_MAX], 0);
+        for (ssrc, report) in reports.iter().flatten() {
+            blocks[count] = self.report_block(now, *ssrc, report);
+            count += 1;
+        }
+        let blocks = &blocks[..count];
         let mut writer = CompoundWriter::new(out);
         if uplink.packets() > 0 {
             let info = SenderInfo {
@@ -149,9 +158,9 @@ impl Reports {
                 packet_count: uplink.packets() as u32,
                 octet_count: uplink.octets() as u32,
             };
-            writer.sender_report(&info, block.as_slice())?;
+            writer.sender_report(&info, blocks)?;
         } else {
-            writer.receiver_report(self.own, block.as_slice())?;
+            writer.receiver_report(self.own, blocks)?;
         }
         writer.cname(self.own, self.cname.as_bytes())?;
         if goodbye {
@@ -160,11 +169,7 @@ impl Reports {
             let said = KeepAlive { own_voice: self.own_voice, ..KeepAlive::from(self.epoch) };
             writer.application(&keep_alive(self.own, &said.to_bytes()))?;
         }
-        if let Some((stream, losses)) =
-            report.and_then(|(ssrc, report)| Some((ssrc, report.losses?)))
-        {
-            writer.extended_report(self.own, &[losses.block(stream)])?;
-        }
+        write_losses(self.own, &reports, &mut writer)?;
         Ok(writer.finish())
     }
 
@@ -198,6 +203,27 @@ impl Reports {
         }
         lost
     }
+}
+
+/// Tells which packets were lost, of the streams that lost any.
+fn write_losses(
+    own: Ssrc,
+    reports: &[Option<(Ssrc, ReceptionReport)>],
+    writer: &mut CompoundWriter<'_>,
+) -> Result<(), RtcpWriteError> {
+    let (begin, end) = (SequenceNumber(0), SequenceNumber(0));
+    let none = LossRle { ssrc: own, thinning: 0, begin, end, chunks: &[] };
+    let (mut blocks, mut count) = ([none; RECEIVE_STREAMS_MAX], 0);
+    for (ssrc, report) in reports.iter().flatten() {
+        if let Some(losses) = &report.losses {
+            blocks[count] = losses.block(*ssrc);
+            count += 1;
+        }
+    }
+    if count == 0 {
+        return Ok(());
+    }
+    writer.extended_report(own, &blocks[..count])
 }
 
 /// How often a member tries to reach the node before it is answered.

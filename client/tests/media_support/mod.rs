@@ -8,6 +8,7 @@ use std::time::Duration;
 use sabha_client::media::{BufferSink, MemberMedia, MemberReport, MemberSettings, Source};
 use sabha_client::network::{ImpairedEndpoint, NetworkPlan};
 use sabha_client::processing::MicrophoneSettings;
+use sabha_core::message::Mode;
 use sabha_media::codec::EncoderSettings;
 use sabha_media::codec::opus::Opus;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
@@ -84,6 +85,7 @@ impl Member {
             receive_key: key(person, 1),
             send_ssrc: ssrcs.0,
             receive_ssrcs: vec![ssrcs.1],
+            mode: Mode::Mixer,
             payload_type: PAYLOAD_TYPE,
             red_payload_type: Some(RED_PAYLOAD_TYPE),
             epoch: EPOCH,

@@ -114,6 +114,17 @@ pub struct JitterCounters {
     pub late: u64,
 }
 
+impl JitterCounters {
+    /// Adds another stream's packets to these.
+    pub fn add(&mut self, other: &Self) {
+        self.played += other.played;
+        self.skipped += other.skipped;
+        self.lost += other.lost;
+        self.concealed += other.concealed;
+        self.late += other.late;
+    }
+}
+
 /// Where playout stands: the packet that comes next.
 #[derive(Clone, Copy)]
 struct Position {
