@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn ten_seconds_spend_the_hold_and_five_without_restore_it() {
-        let at = |secs| Instant::from_millis(secs * 1_000);
+        let at = |secs: u64| Instant::from_millis(secs * 1_000);
         let mut hold = Hold::default();
         hold.set(at(100), true);
         assert!(hold.discount_db(at(109)) < 1.0);
