@@ -238,7 +238,7 @@ impl NodeSession {
         let streams_max = match answer.mode {
             Mode::Mixer => 1,
             Mode::Bridge => RECEIVE_STREAMS_MAX,
-            Mode::Other(_) => 0,
+            Mode::Auto | Mode::Other(_) => 0,
         };
         if !(1..=streams_max).contains(&answer.receive_ssrcs.len()) {
             return Err(JoinError::Answer("it is of a mode that this version does not know"));

@@ -22,7 +22,7 @@ impl Carriage {
     ///
     /// # Errors
     /// `Mode` for one that this node does not know.
-    pub(super) fn of(list: &PermitList) -> Result<Self, CoordinatorError> {
+    pub fn of(list: &PermitList) -> Result<Self, CoordinatorError> {
         let bridged = Self::Bridged { streams: streams(&list.settings) };
         match &list.settings.mode {
             Mode::Mixer => Ok(Self::Mixed),

@@ -2,6 +2,7 @@
 //!
 //! Everything asynchronous about a node is here. No packet passes through.
 
+mod engine;
 mod housekeeping;
 pub mod load;
 mod newcomers;
@@ -20,11 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+pub use engine::{ConferenceEngine, ConferenceResources, EngineFigures, EngineGauges};
 pub use observation::{Observation, ShardObservation};
 pub use report::NodeReport;
 pub use request_counters::{REFUSAL_REASONS, RequestCounts, RequestKind};
 pub use settings::NodeSettings;
-pub use shard_endpoint::{ConferenceEngine, ShardCommand, ShardEndpoint, ShardReport};
+pub use shard_endpoint::{ShardCommand, ShardEndpoint, ShardReport};
 
 use dashmap::DashMap;
 use sabha_core::message::{ConferenceId, Event};

@@ -65,9 +65,9 @@ impl NodeReport {
         let mut total = ShardReport::default();
         for shard in shards {
             total.counters.add(&shard.counters);
-            total.mixing.add(&shard.mixing);
+            total.engines.add(&shard.engines);
         }
-        let (counters, mixing) = (&total.counters, &total.mixing);
+        let (counters, mixing) = (&total.counters, &total.engines.mixing);
         let drops = DropReason::ALL.iter().filter_map(|reason| {
             let count = counters.drops.of(*reason);
             (count > 0).then(|| (reason.as_str().to_owned(), count))

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sabha_media::codec::opus::Opus;
 use sabha_media::outbox::OutboxLimits;
 use sabha_media::shard::{Shard, ShardConfig, ShardEvent};
 use sabha_media::srtp::{KeyUseLog, ProtectTap};
-use sabha_mixer::{MixerResources, ResourceLimits};
 use sabha_transport::{
     Clock, DriverConfig, DriverError, DriverHandle, DriverName, DriverSender, EndpointKey,
     MediaSocket, SendError, start_driver,
@@ -18,7 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::load::board::LoadBoard;
 use super::load::{LadderSettings, LoadWatch, RungSettings};
-use super::{NodeError, NodeSettings, ShardCommand, ShardEndpoint, ShardObservation, ShardReport};
+use super::{
+    ConferenceResources, NodeError, NodeSettings, ShardCommand, ShardEndpoint, ShardObservation,
+    ShardReport,
+};
 
 /// All shards of a node.
 pub(crate) struct Shards(Vec<ShardThread>);
@@ -200,7 +201,7 @@ impl ShardThread {
             seed: random_seed(),
             tap,
         };
-        let resources = MixerResources::new(Opus, ResourceLimits::default());
+        let resources = ConferenceResources::new();
         let board = Arc::new(LoadBoard::default());
         let watch = LoadWatch::new(&ladder_settings(settings), board.clone());
         let endpoint = ShardEndpoint::new(Shard::new(config, resources), events, watch);

@@ -7,6 +7,7 @@
 
 pub(crate) mod board;
 pub(crate) mod gate;
+mod gathering;
 mod ladder;
 pub(crate) mod pace;
 pub(crate) mod quota;
@@ -16,6 +17,7 @@ mod uplink;
 mod watch;
 
 pub use board::LoadFigures;
+pub(crate) use gathering::Gathering;
 pub use ladder::{Ladder, LadderSettings};
 pub use reading::Reading;
 pub use rungs::RungSettings;

@@ -1,6 +1,7 @@
 //! A shard's own watch over its load: what the thread itself does four times a second.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sabha_media::shard::UplinkOrder;
 use sabha_media::time::Instant;
@@ -9,12 +10,13 @@ use sabha_transport::Load;
 
 use super::board::{LoadBoard, LoadFigures};
 use super::quota::thread_cpu;
-use super::{Ladder, LadderSettings, Reading, Uplink, UplinkReading};
+use super::{Gathering, Ladder, LadderSettings, Reading, Uplink, UplinkReading};
 
 /// Keeps one shard within its limits.
 pub(crate) struct LoadWatch {
     ladder: Ladder,
     uplink: Uplink,
+    gathering: Gathering,
     board: Arc<LoadBoard>,
     load_max: f64,
     figures: LoadFigures,
@@ -34,6 +36,7 @@ impl LoadWatch {
         Self {
             ladder,
             uplink: Uplink::new(),
+            gathering: Gathering::default(),
             board,
             load_max: settings.load_max,
             figures,
@@ -41,13 +44,8 @@ impl LoadWatch {
         }
     }
 
-    /// Takes a reading; returns what mixes may spend and what members are to send from now on.
-    pub(crate) fn handle_load(
-        &mut self,
-        now: Instant,
-        load: &Load,
-        legs: usize,
-    ) -> (Effort, UplinkOrder) {
+    /// Takes a reading; returns what members are to send from now on.
+    pub(crate) fn handle_load(&mut self, now: Instant, load: &Load, legs: usize) -> UplinkOrder {
         let reading = Reading::new(load, self.board.quota_share());
         self.ladder.handle_reading(now, &reading);
         let uplink = self.uplink.handle_reading(
@@ -59,6 +57,7 @@ impl LoadWatch {
                 has_room: self.ladder.load() < ROOM_SHARE * self.load_max,
             },
         );
+        self.gathering.handle_load(self.ladder.load());
         self.figures = LoadFigures {
             busy_share: self.ladder.load(),
             step: self.ladder.step(),
@@ -71,12 +70,17 @@ impl LoadWatch {
         self.admitted.rotate_right(1);
         let settled = std::mem::replace(&mut self.admitted[0], self.board.admitted());
         self.board.publish(&self.figures, legs, settled);
-        (self.figures.effort, uplink)
+        uplink
     }
 
     /// Returns what mixes may spend.
     pub(crate) fn effort(&self) -> Effort {
         self.ladder.effort()
+    }
+
+    /// Returns how long bridges are to gather packets.
+    pub(crate) fn gather(&self) -> Duration {
+        self.gathering.duration()
     }
 
     /// Returns the figures of the last reading.
