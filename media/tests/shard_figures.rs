@@ -48,6 +48,37 @@ fn engine_and_counters_learn_what_members_receive() {
 }
 
 #[test]
+fn loss_of_several_streams_counts_by_their_packets() {
+    let mut rig = Rig::new();
+    let key = rig.conference();
+    let mut member = rig.join(key, 1);
+    rig.hear(&mut member);
+    let (own, ssrcs) = (member.ssrc(), member.grant.receive_ssrcs.clone());
+    // Of 300 packets of one stream a quarter is lost, of 100 of the other nothing; then the first
+    // one rests.
+    for highest in [[1_000, 1_000], [1_300, 1_100], [1_300, 1_200]] {
+        let lost = if highest[1] == 1_100 { [64, 0] } else { [0, 0] };
+        let block = |place: usize| ReportBlock {
+            ssrc: ssrcs[place],
+            fraction_lost: lost[place],
+            highest_sequence: ExtendedSequence(highest[place]),
+            jitter: 10 * place as u32,
+            ..Default::default()
+        };
+        let blocks = [block(0), block(1)];
+        let datagram = member.rtcp(|writer| writer.receiver_report(own, &blocks).unwrap());
+        rig.send(member.address, &datagram);
+        let remote = rig.shard.leg_report(member.grant.id).unwrap().remote;
+        assert_eq!(remote.jitter, 10, "that of the stream that has most");
+        if highest[1] == 1_100 {
+            assert_eq!((remote.expected, remote.fraction_lost), (400, 48));
+        }
+    }
+    let receptions = &rig.shard.engine(key).unwrap().receptions;
+    assert_eq!(receptions[..], [(LegKey(0), 0.1875), (LegKey(0), 0.0)]);
+}
+
+#[test]
 fn leg_is_rated_by_reports_of_intervals_with_speech() {
     let mut rig = Rig::new();
     let key = rig.conference();

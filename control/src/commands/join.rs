@@ -155,6 +155,7 @@ pub fn member_settings(
         receive_key,
         send_ssrc: answer.send_ssrc,
         receive_ssrcs: answer.receive_ssrcs,
+        mode: answer.mode,
         payload_type: PayloadType(answer.payload_type),
         red_payload_type: answer.red_payload_type.map(PayloadType),
         epoch: MediaEpoch { counter: answer.epoch.counter, rank: answer.epoch.rank },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::reception::Reception;
-use crate::rtcp::{CompactNtp, ExtendedReport, ExtendedSequence, ReportBlocks};
+use crate::rtcp::{CompactNtp, ExtendedReport, ExtendedSequence, LossRle, ReportBlocks};
 use crate::rtp::{RtpHeader, RtpTimestamp};
 use crate::shard::orders::LegOrders;
 use crate::shard::{ConferenceKey, OwnVoice, ntp};
@@ -37,7 +37,7 @@ pub struct LegGrant {
     pub receive_ssrcs: Vec<Ssrc>,
 }
 
-/// What a member last reported of the streams it is sent; the worst of them counts.
+/// What a member last reported of the streams it is sent, taken together by their packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemoteReception {
     /// Lost since the report before, in 1/256.
@@ -45,12 +45,10 @@ pub struct RemoteReception {
     /// Lost together with their follower since the report before, in 1/65,536; `None` if the
     /// member does not tell.
     pub burst_lost: Option<u16>,
-    /// Interarrival jitter at the member, in samples.
+    /// Interarrival jitter at the member, in samples, of the stream that has most.
     pub jitter: u32,
     /// Round trip on the media path, if measured yet.
     pub round_trip: Option<std::time::Duration>,
-    /// The newest packet that the member tells of.
-    pub highest_sequence: ExtendedSequence,
     /// Packets that were due since the report before.
     pub expected: u32,
 }
@@ -117,6 +115,10 @@ pub(super) struct SentStream {
     pub(super) octets: u64,
     /// The last packet's timestamp, and when it was sent.
     pub(super) last: Option<(RtpTimestamp, Instant)>,
+    /// The newest packet that the member tells of.
+    highest_sequence: ExtendedSequence,
+    /// Packets that were due between its last two reports.
+    due: u32,
 }
 
 impl Leg {
@@ -169,29 +171,39 @@ impl Leg {
         received_at: Instant,
     ) -> Option<RemoteReception> {
         let arrival = ntp(received_at).compact();
-        let mut heard = None;
+        self.sent.iter_mut().for_each(|(_, stream)| stream.due = 0);
+        let mut heard =
+            RemoteReception { round_trip: self.remote.round_trip, ..Default::default() };
+        let (mut lost, mut weights) = (0, 0);
         for block in blocks {
-            let Some(stream) = self.sent.stream(block.ssrc) else { continue };
-            let round_trip = self.remote.round_trip;
-            let worst = heard.get_or_insert(RemoteReception { round_trip, ..Default::default() });
-            worst.highest_sequence = block.highest_sequence;
-            worst.expected = match self.remote.highest_sequence.0 {
+            let Some(stream) = self.sent.stream_mut(block.ssrc) else { continue };
+            let before = std::mem::replace(&mut stream.highest_sequence, block.highest_sequence);
+            stream.due = match before.0 {
                 0 => stream.packets.try_into().unwrap_or(u32::MAX),
                 before => block.highest_sequence.0.wrapping_sub(before),
             };
-            worst.fraction_lost = worst.fraction_lost.max(block.fraction_lost);
-            worst.jitter = worst.jitter.max(block.jitter);
-            worst.round_trip = block.round_trip(arrival).or(worst.round_trip);
+            heard.expected = heard.expected.saturating_add(stream.due);
+            weights += stream.weight();
+            lost += stream.weight() * u64::from(block.fraction_lost);
+            heard.jitter = heard.jitter.max(block.jitter);
+            heard.round_trip = block.round_trip(arrival).or(heard.round_trip);
         }
-        self.remote = heard.unwrap_or(self.remote);
-        heard
+        heard.fraction_lost = lost.checked_div(weights)? as u8;
+        self.remote = heard;
+        Some(heard)
     }
 
-    /// Takes in which packets the member says were lost of the streams that it is sent.
+    /// Takes in which packets the member says were lost of the streams that it is sent; of those
+    /// that it says nothing of, none was.
     pub(super) fn hear_losses(&mut self, report: &ExtendedReport<'_>) {
-        let told = report.losses().filter(|losses| self.sent.stream(losses.ssrc).is_some());
-        let worst = told.filter_map(|losses| losses.burst_lost()).max();
-        self.remote.burst_lost = worst.or(self.remote.burst_lost);
+        let share = |losses: LossRle<'_>| {
+            let stream = self.sent.stream(losses.ssrc)?;
+            Some(stream.weight() * u64::from(losses.burst_lost()?))
+        };
+        let lost = report.losses().filter_map(share).reduce(|all, one| all + one);
+        let due: u64 = self.sent.iter().map(|(_, stream)| u64::from(stream.due)).sum();
+        let burst_lost = lost.map(|lost| u16::try_from(lost / due.max(1)).unwrap_or(u16::MAX));
+        self.remote.burst_lost = burst_lost.or(self.remote.burst_lost);
     }
 
     /// Counts a packet that was sealed.
@@ -210,6 +222,13 @@ impl Leg {
             packets_out: self.sent.iter().map(|(_, stream)| stream.packets).sum(),
             remote: self.remote,
         }
+    }
+}
+
+impl SentStream {
+    /// Returns how much a report on it counts, by the packets that were due.
+    fn weight(&self) -> u64 {
+        self.due.max(1).into()
     }
 }
 
