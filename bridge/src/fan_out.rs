@@ -228,7 +228,7 @@ fn padding(largest: &mut usize, packet: &Outgoing, next: Option<&Outgoing>) -> u
 
 /// Packets that wait at once: one of each slot, or one with its look-back. The outbox must hold as
 /// many for every leg.
-pub(crate) const WAITING_MAX: usize = 4;
+pub const WAITING_MAX: usize = 4;
 
 /// Padding of more than a fourth of a packet costs more than a call of its own saves. Chosen.
 const PADDING_SHARE_INVERSE: usize = 4;

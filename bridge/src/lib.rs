@@ -18,5 +18,6 @@ mod slot;
 
 pub use bridge::Bridge;
 pub use counters::{BridgeCounters, BridgeGauges};
+pub use fan_out::WAITING_MAX;
 pub use resources::{BridgeResources, GATHER_MAX, ResourceLimits};
 pub use settings::{BridgeSettings, SettingsError};

@@ -87,9 +87,9 @@ impl Cast {
         config: &Config,
         stage: &Stage,
         script: &Script,
-        network: Option<&NetworkPlan>,
+        (mode, network): (&Mode, Option<&NetworkPlan>),
     ) -> Result<Self, Failure> {
-        let host = open_conference(stage).await?;
+        let host = open_conference(stage, mode).await?;
         let clock = Clock::process();
         let driver =
             PollDriver::start(DriverConfig { real_time: true, ..DriverConfig::default() }, clock)?;
@@ -216,7 +216,7 @@ impl Recording {
     }
 }
 
-async fn open_conference(stage: &Stage) -> Result<Host, Failure> {
+async fn open_conference(stage: &Stage, mode: &Mode) -> Result<Host, Failure> {
     let first = stage.identities.first().ok_or_else(|| Failure::new("there are no members"))?;
     let users: BTreeSet<_> = stage.identities.iter().map(|one| one.user().clone()).collect();
     let settings = HostSettings {
@@ -230,7 +230,7 @@ async fn open_conference(stage: &Stage) -> Result<Host, Failure> {
             talkers_max: TALKERS_MAX,
             self_share_percent: SELF_SHARE_PERCENT,
             members_max: 10_000,
-            mode: Mode::Mixer,
+            mode: mode.clone(),
         },
         lasts: Duration::from_secs(3600),
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sabha_bridge::WAITING_MAX;
 use sabha_media::outbox::OutboxLimits;
 use sabha_media::shard::{Shard, ShardConfig, ShardEvent};
 use sabha_media::srtp::{KeyUseLog, ProtectTap};
@@ -194,8 +195,8 @@ impl ShardThread {
             conferences_max: settings.conferences_max,
             outbox: OutboxLimits {
                 bodies_max: OUTBOX_BODIES_MAX,
-                // A leg whose pack ends early is sent two packets in one tick.
-                packets_max: 2 * settings.legs_max,
+                // A mixer sends a leg two packets at once where a pack ends early; a bridge up to so many.
+                packets_max: WAITING_MAX * settings.legs_max,
                 deferred_bodies_max: 0,
             },
             seed: random_seed(),
