@@ -175,7 +175,10 @@ mod tests {
         let history = history(&[10, 13]);
         let packet = (15, RtpTimestamp(15 * 960));
         let missing = |number: u32| history.missing(RtpTimestamp(number), packet);
-        assert_eq!([14, 12, 11].map(|number| missing(number * 960)), [Some(14), Some(12), Some(11)]);
+        assert_eq!(
+            [14, 12, 11].map(|number| missing(number * 960)),
+            [Some(14), Some(12), Some(11)]
+        );
         assert_eq!([13, 10, 9, 15].map(|number| missing(number * 960)), [None; 4]);
         assert_eq!(missing(14 * 960 + 1), None, "of no packet");
     }

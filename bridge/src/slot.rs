@@ -119,7 +119,8 @@ impl Slot {
         &mut self,
         packet: Position,
     ) -> Result<(SequenceNumber, RtpTimestamp), DropReason> {
-        let sequence_number = SequenceNumber(packet.index as u16).wrapping_add(self.sequence_offset);
+        let sequence_number =
+            SequenceNumber(packet.index as u16).wrapping_add(self.sequence_offset);
         let slot_timestamp = packet.timestamp.wrapping_add(self.timestamp_offset);
         if let Some(age) = self.newest.index.checked_sub(packet.index)
             && self.passed > 0

@@ -40,8 +40,7 @@ fn talkers_are_forwarded_to_all_others_and_never_to_themselves() {
 #[test]
 fn payloads_pass_unchanged_with_their_levels() {
     let mut room = Room::with_members(BridgeSettings::default(), 2);
-    let payloads: Vec<Vec<u8>> =
-        (0..50).map(|n: usize| vec![n as u8; 3 + n * n % 1_200]).collect();
+    let payloads: Vec<Vec<u8>> = (0..50).map(|n: usize| vec![n as u8; 3 + n * n % 1_200]).collect();
     for (n, payload) in payloads.iter().enumerate() {
         room.send(0, 20 + n as u8 % 9, payload);
         room.pass(FRAME);
@@ -83,9 +82,10 @@ fn look_back_of_three_packets_comes_before_the_onset() {
         (onset - 3..=onset).map(|number| format!("0:{number}:").into_bytes()).collect();
     assert!(heard.iter().zip(&sent).all(|(packet, sent)| packet.payload.starts_with(sent)));
     assert_eq!(heard.len(), 4);
-    assert_eq!(heard.iter().map(|packet| packet.marker).collect::<Vec<_>>(), [
-        true, false, false, false
-    ]);
+    assert_eq!(
+        heard.iter().map(|packet| packet.marker).collect::<Vec<_>>(),
+        [true, false, false, false]
+    );
     let offset = heard[3].timestamp.wrapping_sub(first_timestamp);
     let timestamps: Vec<_> = heard.iter().map(|one| one.timestamp.wrapping_sub(offset)).collect();
     assert_eq!(timestamps, [3, 2, 1, 0].map(|n| first_timestamp - n * 960));

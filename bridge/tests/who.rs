@@ -87,7 +87,11 @@ fn two_hundred_noisy_silent_members_are_never_forwarded() {
 
 /// A room's noise of -55 to -60 dBov; one packet in fifty flickers up to -46.
 fn noise(random: u32) -> u8 {
-    if random.is_multiple_of(50) { 46 + (random / 50 % 4) as u8 } else { 55 + (random / 50 % 6) as u8 }
+    if random.is_multiple_of(50) {
+        46 + (random / 50 % 4) as u8
+    } else {
+        55 + (random / 50 % 6) as u8
+    }
 }
 
 #[test]
