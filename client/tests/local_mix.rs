@@ -45,11 +45,15 @@ fn turns() -> Vec<Turn> {
     BEGINS.into_iter().enumerate().flat_map(turn).collect()
 }
 
-/// Returns how like a clip is to what was heard about when it was said, and how late.
-fn find(clip: &[f32], heard: &[f32], begin: usize) -> (f32, i64) {
-    let from = (begin * FRAME) as i64;
-    let found = align(clip, heard, from - 4_800..=from + 19_200).unwrap();
-    (found.correlation, (found.lag - from) / 48)
+/// Returns how like a clip is to what was heard about when it was said, half a second at a time, as
+/// the delay may change in pauses.
+fn likeness(clip: &[f32], heard: &[f32], begin: usize) -> f32 {
+    let (pieces, _) = clip.as_chunks::<24_000>();
+    let like = |(index, piece): (usize, &[f32; 24_000])| {
+        let from = (begin * FRAME + index * 24_000) as i64;
+        align(piece, heard, from - 4_800..=from + 14_400).unwrap().correlation
+    };
+    pieces.iter().enumerate().map(like).sum::<f32>() / pieces.len() as f32
 }
 
 #[test]
@@ -61,8 +65,8 @@ fn each_talker_is_heard_whole_in_whatever_slot_they_come() {
         let (heard, report) = (bridged.member.heard(), bridged.member.report());
         for (index, clip) in clips.iter().enumerate() {
             for begin in BEGINS[index] {
-                let (likeness, late) = find(clip, &heard, begin);
-                println!("{plan}: {index} at {begin}: {likeness:.3}, {late} ms");
+                let likeness = likeness(clip, &heard, begin);
+                println!("{plan}: {index} at {begin}: {likeness:.3}");
                 assert!(likeness > least, "{plan}: {index} at {begin}: {likeness}");
             }
         }
@@ -114,7 +118,8 @@ fn talker_is_heard_at_the_volume_that_was_set_or_not_at_all() {
     {
         let volume = Some(TalkerVolume { volume, is_muted });
         let heard = (energy(&chord(1, 0.1, volume).0) / whole).sqrt();
-        assert!((heard - gain).abs() < 0.02, "{volume:?}: {heard}");
+        // Where nobody is heard there is comfort noise.
+        assert!((heard - gain).abs() < 0.03, "{volume:?}: {heard}");
     }
     // Muting one leaves the other.
     let muted = Some(TalkerVolume { is_muted: true, ..TalkerVolume::default() });

@@ -16,8 +16,8 @@ use sabha_media::rtp::{
     PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
 };
 use sabha_media::shard::{
-    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, Shard, ShardConfig, ShardEvent,
-    keep_alive,
+    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard,
+    ShardConfig, ShardEvent, keep_alive,
 };
 use sabha_media::srtp::{MasterKey, SrtpReceiver, SrtpSender, SrtpSuite};
 use sabha_media::time::Instant;
@@ -41,6 +41,7 @@ pub struct Room {
     pub sent: Vec<(SocketAddr, Vec<u8>)>,
     /// Whether those who join from now on offer redundant audio.
     pub red: bool,
+    kept_alive_at: Instant,
 }
 
 #[derive(Default)]
@@ -132,6 +133,7 @@ impl Room {
             wire: Wire::default(),
             sent: Vec::new(),
             red: false,
+            kept_alive_at: START,
         }
     }
 
@@ -171,6 +173,14 @@ impl Room {
         index
     }
 
+    /// Lets every member send a compound, so that nobody is taken for gone.
+    pub fn keep_alive(&mut self) {
+        for member in 0..self.members.len() {
+            let datagram = self.members[member].keep_alive();
+            self.inject(self.members[member].address, datagram);
+        }
+    }
+
     pub fn leave(&mut self, member: usize) {
         self.shard.remove_leg(self.now, self.members[member].grant.id);
     }
@@ -198,6 +208,10 @@ impl Room {
 
     /// Lets 20 ms pass, in which each member whose level is given sends a packet that names them.
     pub fn tick(&mut self, levels: &[Option<u8>]) {
+        if self.now.saturating_since(self.kept_alive_at) >= REPORT_INTERVAL {
+            self.kept_alive_at = self.now;
+            self.keep_alive();
+        }
         for member in 0..self.members.len() {
             match levels.get(member).copied().flatten() {
                 Some(level) => {

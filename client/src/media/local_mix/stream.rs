@@ -23,6 +23,8 @@ pub(in crate::media) struct Stream {
     heard_at: Instant,
     /// Whether all packets since the spurt began came at once.
     is_onset: bool,
+    /// Whether the spurt began with a change of hands.
+    was_taken_over: bool,
 }
 
 /// Whose packet came, and how it stands to those before it in its stream.
@@ -37,9 +39,9 @@ pub(in crate::media) struct Arrival {
     pub(super) ahead: u64,
     /// Whether its talker takes the stream over with it.
     pub(super) takes_over: bool,
-    /// Whether a spurt begins with it, or it came at once with those that it began with: it says
-    /// nothing of delays, as its sender kept it until there was something to hear.
-    pub(super) is_onset: bool,
+    /// Whether it was kept back until there was something to hear, so that it says nothing of
+    /// delays. After a change of hands all times are new, and it does.
+    pub(super) is_kept_back: bool,
 }
 
 impl Stream {
@@ -52,6 +54,7 @@ impl Stream {
             newest: None,
             heard_at: Instant::ZERO,
             is_onset: false,
+            was_taken_over: false,
         }
     }
 
@@ -68,14 +71,17 @@ impl Stream {
         let takes_over = ahead > 0 && self.newest.is_none_or(|(_, talker)| talker != source);
         let begins = self.is_slot && (packet.marker() || takes_over);
         let at_once = received_at.saturating_since(self.heard_at) < AT_ONCE;
+        if begins {
+            self.was_taken_over = takes_over;
+        }
         self.is_onset = begins || (self.is_onset && at_once);
         self.heard_at = received_at;
         if self.is_onset {
             self.reception.forget_transit();
         }
         self.reception.count(index, packet.timestamp(), received_at);
-        let (stream, is_onset) = (self.ssrc, self.is_onset);
-        Arrival { stream, index, received_at, source, ahead, takes_over, is_onset }
+        let (stream, is_kept_back) = (self.ssrc, self.is_onset && !self.was_taken_over);
+        Arrival { stream, index, received_at, source, ahead, takes_over, is_kept_back }
     }
 
     /// Takes note that a packet could be read: whoever said it has the stream.

@@ -115,7 +115,7 @@ impl Talker {
             let (index, received_at) = (packet.index, packet.received_at);
             self.newest = Some(Newest { index, end, received_at });
         }
-        if arrival.is_onset {
+        if arrival.is_kept_back {
             return self.playout.insert_copy(packet);
         }
         self.playout.insert(packet)
