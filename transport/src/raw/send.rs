@@ -35,8 +35,8 @@ impl SendHeaders {
     /// Sends up to `BATCH_MAX` datagrams with one call of sendmmsg, without waiting; returns how
     /// many the kernel took.
     ///
-    /// If `is_gathering`, consecutive ones to the same address and of the same length, the last
-    /// perhaps shorter, leave as one message that the kernel cuts.
+    /// Consecutive ones to the same address and of the same length, the last perhaps shorter, leave
+    /// as one message that the kernel cuts, if it knows how.
     ///
     /// For programs that send without a driver; a driver gathers its endpoints' datagrams itself.
     ///
@@ -47,10 +47,9 @@ impl SendHeaders {
         &mut self,
         socket: &MediaSocket,
         datagrams: &[(SocketAddr, &[u8])],
-        is_gathering: bool,
     ) -> io::Result<usize> {
         let datagrams = &datagrams[..datagrams.len().min(BATCH_MAX)];
-        let sent = self.send(socket, datagrams, 0, is_gathering)?;
+        let sent = self.send(socket, datagrams, 0, socket.is_gso())?;
         Ok(self.headers[..sent].iter().map(|header| header.msg_hdr.msg_iovlen).sum())
     }
 

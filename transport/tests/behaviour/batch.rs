@@ -7,7 +7,7 @@ use crate::common::{bind, client};
 use sabha_transport::{BATCH_MAX, MediaSocket, SendHeaders};
 
 fn send(socket: &MediaSocket, datagrams: &[(SocketAddr, &[u8])]) -> io::Result<usize> {
-    SendHeaders::new().send_batch(socket, datagrams, false)
+    SendHeaders::new().send_batch(socket, datagrams)
 }
 
 #[test]

@@ -111,18 +111,26 @@ fn run_of_full_datagrams_fits_a_message() {
 }
 
 #[test]
-fn program_without_a_driver_chooses_whether_to_gather() {
+fn program_without_a_driver_gathers_too() {
     let (socket, _) = bind("127.0.0.1:0");
-    let sink = client("127.0.0.1:0");
-    let (to, run) = (sink.local_addr().unwrap(), run());
+    let receiver = start(DriverConfig::default());
+    let (sink, to) = bind("127.0.0.1:0");
+    let (probe, events) = Probe::new();
+    receiver.add(sink, probe).unwrap();
+    let (run, mut headers) = (run(), SendHeaders::new());
     let datagrams: Vec<(SocketAddr, &[u8])> = run.iter().map(|bytes| (to, &bytes[..])).collect();
-    let mut headers = SendHeaders::new();
-    for is_gathering in [true, false, true] {
-        assert_eq!(headers.send_batch(&socket, &datagrams, is_gathering).unwrap(), 4);
-        for expected in &run {
-            let mut got = [0; 200];
-            let len = sink.recv(&mut got).unwrap();
-            assert_eq!(got[..len], expected[..]);
+    // A single datagram afterwards: nothing is left of the run in the headers.
+    for count in [4, 1] {
+        assert_eq!(headers.send_batch(&socket, &datagrams[..count]).unwrap(), count);
+        for expected in &run[..count] {
+            let bytes = wait_for(&events, |event| match event {
+                Event::Datagram { bytes, .. } => Some(bytes),
+                _ => None,
+            });
+            assert_eq!(bytes, *expected);
         }
     }
+    let sender = receiver.sender().clone();
+    receiver.shutdown();
+    assert_eq!(sender.counters().messages_in, 2);
 }
