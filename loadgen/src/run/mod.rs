@@ -347,6 +347,7 @@ async fn measure_floor(args: &RunArgs, traffic: Traffic) -> Option<Floor> {
         sizes: vec![traffic.bytes_mean.round() as usize],
         interval: Duration::from_millis(20) * traffic.frames,
         cohorts: traffic.frames as usize,
+        gather: 1,
         seconds: FLOOR_SECONDS,
     };
     match tokio::task::spawn_blocking(move || floor::measure(&plan)).await {
