@@ -140,6 +140,10 @@ impl Downlink {
         }
     }
 
+    pub(super) fn red_payload_type(&self) -> Option<PayloadType> {
+        self.red_payload_type
+    }
+
     pub(super) fn next(&self) -> Instant {
         self.next
     }

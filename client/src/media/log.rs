@@ -1,8 +1,12 @@
 //! When which sound went and came, for measuring delay by the sound itself.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
 use sabha_media::codec::FRAME_SAMPLES;
+use sabha_media::leg::Ssrc;
+use sabha_media::red::RedPacket;
+use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
 /// One packet that was sent.
@@ -10,8 +14,23 @@ use sabha_media::time::Instant;
 pub struct SentPacket {
     /// Its first sample, counted from the source's beginning.
     pub sample: u64,
+    /// Names its sound: the hash of the payload, without copies of others.
+    pub payload: u64,
     /// When the kernel had taken it.
     pub at: Instant,
+}
+
+/// One RTP packet that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArrivedPacket {
+    /// When the kernel received it.
+    pub at: Instant,
+    /// The stream that it belongs to.
+    pub stream: Ssrc,
+    /// Who said it, if the packet names one.
+    pub source: Option<Ssrc>,
+    /// Names its sound, as in `SentPacket`.
+    pub payload: u64,
 }
 
 /// Where in the recording the sound of one packet begins, of a concealment, or silence.
@@ -30,14 +49,23 @@ pub struct TimingLog {
     pub sent: Vec<SentPacket>,
     /// What was played; one entry for each packet, concealment and piece of silence.
     pub played: Vec<PlayedFrame>,
-    /// When each RTP packet was received, in the order of arrival.
-    pub arrived: Vec<Instant>,
+    /// What was received, in the order of arrival.
+    pub arrived: Vec<ArrivedPacket>,
     unsent: usize,
 }
 
 impl TimingLog {
-    pub(super) fn push_sent(&mut self, sample: u64) {
-        self.sent.push(SentPacket { sample, at: Instant::ZERO });
+    pub(super) fn push_sent(&mut self, sample: u64, payload: &[u8]) {
+        self.sent.push(SentPacket { sample, payload: hash(payload), at: Instant::ZERO });
+    }
+
+    pub(super) fn push_arrived(&mut self, plain: &[u8], red: Option<PayloadType>, at: Instant) {
+        let Ok(packet) = RtpPacket::parse(plain) else { return };
+        let is_red = Some(packet.payload_type()) == red;
+        let red = is_red.then(|| RedPacket::parse(packet.payload())).and_then(Result::ok);
+        let payload = hash(red.map_or(packet.payload(), |red| red.primary().payload));
+        let (stream, source) = (packet.ssrc(), packet.csrcs().next());
+        self.arrived.push(ArrivedPacket { at, stream, source, payload });
     }
 
     pub(super) fn handle_sent(&mut self, now: Instant) {
@@ -69,4 +97,10 @@ impl TimingLog {
         let sent = speaker.sent_at(spoken)?;
         Some(self.received_at(heard)?.saturating_since(sent))
     }
+}
+
+fn hash(payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(payload);
+    hasher.finish()
 }

@@ -30,7 +30,7 @@ pub use gate::{
 };
 pub use heard::Heard;
 pub use local_mix::{TalkerVolume, VOLUME_MAX};
-pub use log::{PlayedFrame, SentPacket, TimingLog};
+pub use log::{ArrivedPacket, PlayedFrame, SentPacket, TimingLog};
 pub use quality::LegQuality;
 pub use sidetone::{RETURN_DELAY_MAX, SIDETONE_GAIN};
 pub use sound_io::{BufferSink, Schedule, Sink, Source, Utterance, WavSink};
@@ -272,7 +272,8 @@ impl MemberMedia {
                 let plain = self.receiver.unprotect_rtp(bytes)?;
                 self.reports.handle_contact();
                 if let Some(log) = &mut self.log {
-                    log.arrived.push(received_at);
+                    let red = self.downlink.red_payload_type();
+                    log.push_arrived(&bytes[..plain.length], red, received_at);
                 }
                 self.downlink.handle_rtp(plain.index.0, &bytes[..plain.length], received_at)
             }

@@ -204,7 +204,7 @@ impl Stream {
         self.transmit(frame, marker, (payload_type, payload), path);
         self.behind = (self.behind + 1).min(COPIES_MAX as u8);
         if let Some(log) = &mut path.log {
-            log.push_sent(frame.position);
+            log.push_sent(frame.position, frame.payload());
         }
         self.voice += 1;
         self.octets += payload.len() as u64;

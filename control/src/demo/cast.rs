@@ -13,7 +13,7 @@ use sabha_client::member::{Device, NodeSession};
 use sabha_client::network::{ImpairedEndpoint, NetworkPlan};
 use sabha_core::message::{ConferenceSettings, Mode};
 use sabha_core::signalling::{ClientCredentials, SignallingEndpoint};
-use sabha_media::leg::{LegId, LegRole};
+use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::srtp::{KeyUseLog, ProtectTap};
 use sabha_media::time::Instant;
 use sabha_transport::{
@@ -46,6 +46,7 @@ struct Member {
     said: Option<Vec<f32>>,
     start: Instant,
     impaired: bool,
+    ssrc: Ssrc,
 }
 
 /// What is left of a member when all is over.
@@ -64,6 +65,8 @@ pub struct Recording {
     pub timing: TimingLog,
     /// Whether this member was behind a bad network.
     pub impaired: bool,
+    /// The SSRC that this member sent with.
+    pub ssrc: Ssrc,
     /// Repeated uses of a key, over all members.
     pub key_repeats: usize,
 }
@@ -113,7 +116,8 @@ impl Cast {
             let said = (index < script.talkers).then(|| voice.reference());
             let sink = BufferSink::default();
             let socket = MediaSocket::bind(local_address(&config.client, leg.media))?;
-            let (leg_id, start) = (leg.answer.leg, begin + phase(index));
+            let (leg_id, ssrc) = (leg.answer.leg, leg.answer.send_ssrc);
+            let start = begin + phase(index);
             let settings = MemberSettings {
                 clock_ppm: clock_ppm(index),
                 log_timing: true,
@@ -128,7 +132,7 @@ impl Cast {
             };
             let key = driver.add(socket, media).map_err(|error| error.reason)?;
             let impaired = network.is_some();
-            members.push(Member { session, leg: leg_id, key, sink, said, start, impaired });
+            members.push(Member { session, leg: leg_id, key, sink, said, start, impaired, ssrc });
         }
         let duration = samples(script.end) + AFTERGLOW;
         Ok(Self { host, members, driver, clock, begin, duration, key_uses })
@@ -185,6 +189,7 @@ impl Cast {
                 report,
                 timing,
                 impaired: member.impaired,
+                ssrc: member.ssrc,
                 key_repeats,
             }
         });

@@ -6,6 +6,7 @@
 mod cast;
 mod children;
 mod findings;
+mod forwarding;
 mod measure;
 pub mod report;
 mod script;
@@ -78,7 +79,7 @@ async fn perform(
     drop(progress);
     let recordings = cast.leave().await?;
     let (node, ended_in_order) = stage.clear()?;
-    Ok(Performance { script, recordings, node, node_cpu, ended_in_order })
+    Ok(Performance { mode: mode.clone(), script, recordings, node, node_cpu, ended_in_order })
 }
 
 /// Where the demonstration writes.

@@ -238,7 +238,15 @@ impl Inner {
 
     fn report_of(&self, shards: &[ShardReport]) -> NodeReport {
         let driver = self.shards.driver().map(|name| name.to_string()).unwrap_or_default();
-        NodeReport { driver, ..NodeReport::new(shards, self.key_uses.as_deref()) }
+        let sent = self.shards.drivers();
+        let messages: u64 = sent.iter().map(|driver| driver.gso_messages).sum();
+        let segments: u64 = sent.iter().map(|driver| driver.gso_segments).sum();
+        let gso_segments_mean = segments as f64 / messages.max(1) as f64;
+        NodeReport {
+            driver,
+            gso_segments_mean,
+            ..NodeReport::new(shards, self.key_uses.as_deref())
+        }
     }
 
     /// Says why newcomers had better go elsewhere; `None` if they are welcome.

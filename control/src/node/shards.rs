@@ -10,8 +10,8 @@ use sabha_media::outbox::OutboxLimits;
 use sabha_media::shard::{Shard, ShardConfig, ShardEvent};
 use sabha_media::srtp::{KeyUseLog, ProtectTap};
 use sabha_transport::{
-    Clock, DriverConfig, DriverError, DriverHandle, DriverName, DriverSender, EndpointKey,
-    MediaSocket, SendError, start_driver,
+    Clock, Counters, DriverConfig, DriverError, DriverHandle, DriverName, DriverSender,
+    EndpointKey, MediaSocket, SendError, start_driver,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -128,6 +128,11 @@ impl Shards {
             }
         }
         reports
+    }
+
+    /// Returns what the drivers counted.
+    pub(crate) fn drivers(&self) -> Vec<Counters> {
+        self.0.iter().map(|thread| thread.sender.counters()).collect()
     }
 
     /// Asks all shards at once; one that does not answer within `patience` has no report.
