@@ -1,5 +1,7 @@
 //! A shard on its driver's thread: commands come in by the driver's queue, events go out.
 
+use std::time::Duration;
+
 use sabha_media::engine::EngineInput;
 use sabha_media::leg::LegId;
 use sabha_media::shard::{
@@ -56,6 +58,8 @@ pub struct ShardReport {
     pub legs: usize,
     /// Conferences now.
     pub conferences: usize,
+    /// How long bridges gather packets now.
+    pub gather: Duration,
     /// How busy the thread is, and what was given up for it.
     pub load: LoadFigures,
 }
@@ -91,7 +95,8 @@ impl ShardEndpoint {
         let mut counters = self.shard.counters();
         counters.events_dropped += self.events_lost;
         let (legs, conferences) = (self.shard.legs(), self.shard.engines().count());
-        ShardReport { counters, engines, in_use, legs, conferences, load: self.watch.figures() }
+        let (gather, load) = (self.watch.gather(), self.watch.figures());
+        ShardReport { counters, engines, in_use, legs, conferences, gather, load }
     }
 
     fn pass_events_on(&mut self) {
