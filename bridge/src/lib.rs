@@ -12,9 +12,11 @@ mod gate;
 mod history;
 mod hold;
 mod legs;
+mod passing;
 mod resources;
 mod settings;
 mod slot;
+mod talkers;
 
 pub use bridge::Bridge;
 pub use counters::{BridgeCounters, BridgeGauges};

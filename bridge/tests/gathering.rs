@@ -45,7 +45,7 @@ fn one_receivers_packets_stand_together_largest_first_and_of_one_size() {
     assert_eq!(received[1].size - received[2].size, 10, "the last may be shorter");
     assert!(received.iter().all(|packet| packet.at == begin + GATHER_MAX));
     assert!(received.iter().all(|packet| packet.payload_type == OPUS));
-    // Four octets for each of the three listeners; of the talkers each lacks one: 10, 6 and 4 less.
+    // Four octets for each of three listeners; the two packets of a talker need none.
     let padding = room.bridge().counters().padding_octets;
     assert_eq!(padding, room.shard.counters().padding_octets);
     assert_eq!(padding, 3 * 4);
