@@ -17,6 +17,7 @@ pub mod playout;
 pub mod quality;
 pub mod reception;
 pub mod red;
+pub mod reordering;
 pub mod rtcp;
 pub mod rtp;
 pub mod sequence;

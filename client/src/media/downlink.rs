@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sabha_media::codec::opus::{Opus, OpusDecoder};
-use sabha_media::codec::{Codec, FRAME_SAMPLES};
+use sabha_media::codec::{Codec, FRAME_SAMPLES, samples_duration};
 use sabha_media::comfort_noise::ComfortNoise;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::extension::{LevelDbov, MixerLevels};
@@ -11,6 +11,7 @@ use sabha_media::jitter_buffer::{BufferedPacket, JitterCounters, JitterSettings}
 use sabha_media::playout::Playout;
 use sabha_media::reception::Reception;
 use sabha_media::red::{Predecessor, RedArrivals, RedPacket};
+use sabha_media::reordering::Reordering;
 use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
@@ -52,6 +53,7 @@ pub(super) struct Downlink {
     payload_type: PayloadType,
     red_payload_type: Option<PayloadType>,
     arrivals: RedArrivals,
+    reordering: Reordering,
     red_copies: u8,
     recovered: u64,
     playout: Playout<OpusDecoder>,
@@ -77,6 +79,7 @@ impl Downlink {
             payload_type: settings.payload_type,
             red_payload_type: settings.red_payload_type,
             arrivals: RedArrivals::default(),
+            reordering: Reordering::default(),
             red_copies: 0,
             recovered: 0,
             playout: Playout::new(OpusDecoder::new(), jitter),
@@ -116,7 +119,9 @@ impl Downlink {
             received_at,
             payload,
         };
-        self.arrivals.see(received_at, index);
+        for index in self.reordering.push(index, self.playout.buffer().delays().spread()) {
+            self.arrivals.see(received_at, index);
+        }
         self.arrivals.count(red.as_ref());
         self.playout.buffer_mut().set_redundancy(self.arrivals.wait(received_at));
         let inserted = self.playout.insert(&packet);
@@ -155,7 +160,9 @@ impl Downlink {
             }
             if let Some(log) = log.as_mut().filter(|_| played.left_over < BLOCK_SAMPLES) {
                 let sample = self.position + played.left_over as u64;
-                log.played.push(PlayedFrame { sample, received_at: played.received_at });
+                let played_at = self.next + samples_duration(played.left_over as u32);
+                let received_at = played.received_at;
+                log.played.push(PlayedFrame { sample, received_at, played_at });
             }
             live.handle_played(&mut block);
             self.sink.play(&block);

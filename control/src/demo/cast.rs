@@ -62,6 +62,8 @@ pub struct Recording {
     pub report: MemberReport,
     /// When each packet went and came.
     pub timing: TimingLog,
+    /// How long packets waited to be played, second by second since everybody's beginning.
+    pub buffer_timeline: Vec<Option<Duration>>,
     /// Whether this member was behind a bad network.
     pub impaired: bool,
     /// Repeated uses of a key, over all members.
@@ -183,6 +185,7 @@ impl Cast {
                 heard: member.sink.samples(),
                 said: member.said,
                 report,
+                buffer_timeline: timing.buffer_timeline(begin),
                 timing,
                 impaired: member.impaired,
                 key_repeats,

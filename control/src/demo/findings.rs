@@ -248,6 +248,7 @@ fn segments(script: &Script, recordings: &[Recording]) -> Vec<Segment> {
 fn member(script: &Script, recording: &Recording) -> Member {
     let (packets_in, packets_due) = packets(script, recording);
     let report = &recording.report;
+    let timeline = recording.buffer_timeline.iter().copied();
     let buffer = |share| report.heard.delays.percentile(share).map_or(f64::NAN, milliseconds);
     let mos = report.quality().map_or(f64::NAN, |quality| quality.mos.value().into());
     Member {
@@ -261,6 +262,7 @@ fn member(script: &Script, recording: &Recording) -> Member {
         jitter_ms: round(milliseconds(report.jitter)),
         buffer_ms_p50: buffer(0.5),
         buffer_ms_p99: buffer(0.99),
+        buffer_timeline_ms: timeline.map(|second| second.map(milliseconds)).collect(),
         mos: round(mos),
         red_copies: report.red_copies,
         impaired: recording.impaired,
