@@ -20,6 +20,7 @@ pub mod pool;
 pub mod quality;
 pub mod reception;
 pub mod red;
+pub mod reordering;
 pub mod rtcp;
 pub mod rtp;
 pub mod sequence;

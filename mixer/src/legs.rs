@@ -3,9 +3,11 @@
 //! A tick passes over what goes out of every leg, so that lies dense, apart from the rest.
 
 use sabha_media::engine::LegKey;
+use sabha_media::jitter_buffer::Delays;
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::lookback::Lookback;
 use sabha_media::red::{CopyChoice, RedArrivals};
+use sabha_media::reordering::Reordering;
 use sabha_media::rtp::SequenceNumber;
 use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
@@ -22,7 +24,6 @@ pub(crate) struct Legs {
 }
 
 /// What the mixer keeps of a leg, whether it talks or not.
-#[derive(Debug)]
 pub(crate) struct Leg {
     pub(crate) send_ssrc: Ssrc,
     pub(crate) muted: bool,
@@ -35,6 +36,10 @@ pub(crate) struct Leg {
     pub(crate) choice: CopyChoice,
     /// What its member sends of copies.
     pub(crate) arrivals: RedArrivals,
+    pub(crate) reordering: Reordering,
+    /// How late its packets come, once it has sent sound; while it is heard, its playout has that
+    /// and this is of no meaning.
+    pub(crate) delays: Option<Box<Delays>>,
 }
 
 /// What a leg is sent.
@@ -118,4 +123,4 @@ impl Legs {
 const _: () = assert!(size_of::<Stream>() <= 32);
 
 /// What a silent leg takes here, besides kept packets.
-const _: () = assert!(size_of::<Option<Leg>>() + size_of::<Stream>() + size_of::<u32>() <= 144);
+const _: () = assert!(size_of::<Option<Leg>>() + size_of::<Stream>() + size_of::<u32>() <= 168);

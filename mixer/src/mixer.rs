@@ -10,11 +10,12 @@ use sabha_media::drop_reason::DropReason;
 use sabha_media::engine::{
     AddLegError, Engine, EngineInput, EngineOutput, IncomingPacket, LegConfig, LegKey,
 };
-use sabha_media::jitter_buffer::{BufferedPacket, JitterSettings};
+use sabha_media::jitter_buffer::{BufferedPacket, Delays, JitterSettings};
 use sabha_media::leg::LegRole;
 use sabha_media::lookback::{Kept, Lookback};
 use sabha_media::outbox::Outbox;
 use sabha_media::red::{CopyChoice, Predecessor, RedArrivals, RedPacket};
+use sabha_media::reordering::Reordering;
 use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
 
@@ -108,12 +109,15 @@ impl<C: Codec> Mixer<C> {
         let quiet = leg.squelch.quiet(&self.settings.squelch);
         let jitter = JitterSettings { quiet, ..self.settings.jitter };
         talker.begin(key, stream.id, leg.send_ssrc, jitter);
+        if let Some(delays) = &mut leg.delays {
+            talker.playout.buffer_mut().swap_delays(delays);
+        }
         let stale = stale_samples(now, packet.received_at);
         resources.kept.release(&mut leg.lookback, Some(packet).filter(|_| stale == 0), |kept| {
             // A kept packet leads up to this one, so it has a place of its own.
-            let _ = talker.playout.insert(kept);
+            let _ = talker.playout.insert_copy(kept);
         });
-        let inserted = talker.playout.insert(packet);
+        let inserted = talker.playout.insert_copy(packet);
         if stale > 0 {
             talker.playout.pass_over(stale);
         }
@@ -218,6 +222,8 @@ impl<C: Codec> Engine for Mixer<C> {
             red: leg.red,
             choice,
             arrivals: RedArrivals::default(),
+            reordering: Reordering::default(),
+            delays: None,
         };
         Ok(self.legs.add(leg, stream))
     }
@@ -271,7 +277,13 @@ impl<C: Codec> Engine for Mixer<C> {
             }
             _ => return Err(DropReason::UnknownPayloadType),
         };
-        leg.arrivals.see(packet.received_at, packet.index);
+        let talker = self.talkers.iter().find(|talker| talker.leg == Some(key));
+        let is_heard = talker.is_some();
+        let delays = talker.map(|talker| talker.playout.buffer().delays());
+        let spread = delays.or(leg.delays.as_deref()).map_or(Duration::ZERO, Delays::spread);
+        for index in leg.reordering.push(packet.index, spread) {
+            leg.arrivals.see(packet.received_at, index);
+        }
         let payload = red.map_or(packet.payload, |red| red.primary().payload);
         let level = packet.level.level;
         let open = leg.squelch.handle_level(now, level, &settings.squelch);
@@ -294,7 +306,10 @@ impl<C: Codec> Engine for Mixer<C> {
             received_at: packet.received_at,
             payload,
         };
-        let is_heard = self.talkers.iter().any(|talker| talker.leg == Some(key));
+        if !is_heard {
+            let unknown = || Box::new(Delays::new(settings.jitter));
+            leg.delays.get_or_insert_with(unknown).push(&packet);
+        }
         if is_heard || open && self.has_place(key) {
             let inserted = match self.talker_mut(key) {
                 Some(talker) => talker.playout.insert(&packet),

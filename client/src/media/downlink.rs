@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sabha_media::codec::opus::Opus;
-use sabha_media::codec::{Codec, FRAME_SAMPLES};
+use sabha_media::codec::{Codec, FRAME_SAMPLES, samples_duration};
 use sabha_media::drop_reason::DropReason;
 use sabha_media::extension::{LevelDbov, MixerLevels};
 use sabha_media::jitter_buffer::BufferedPacket;
@@ -106,9 +106,10 @@ impl Downlink {
             payload,
         };
         stream.accept(&arrival);
-        stream.arrivals.see(received_at, index);
-        stream.arrivals.count(red.as_ref());
-        let talker = self.mix.talker(&arrival, &packet).ok_or(DropReason::Late)?;
+        let talker = self.mix.talker(&arrival, &packet);
+        let spread = talker.as_ref().map_or(Duration::ZERO, |talker| talker.spread());
+        stream.see(&arrival, red.as_ref(), spread);
+        let talker = talker.ok_or(DropReason::Late)?;
         let packet = talker.renumber(packet);
         talker.playout_mut().buffer_mut().set_redundancy(stream.arrivals.wait(received_at));
         let inserted = talker.insert(&packet, &arrival);
@@ -131,7 +132,9 @@ impl Downlink {
             let played = self.mix.fill(&mut block, self.next);
             if let Some(log) = log.as_mut().filter(|_| played.left_over < BLOCK_SAMPLES) {
                 let sample = self.position + played.left_over as u64;
-                log.played.push(PlayedFrame { sample, received_at: played.received_at });
+                let played_at = self.next + samples_duration(played.left_over as u32);
+                let received_at = played.received_at;
+                log.played.push(PlayedFrame { sample, received_at, played_at });
             }
             live.handle_played(&mut block);
             self.sink.play(&block);

@@ -9,6 +9,8 @@ use sabha_media::red::RedPacket;
 use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
+use super::BufferDelays;
+
 /// One packet that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SentPacket {
@@ -40,6 +42,8 @@ pub struct PlayedFrame {
     pub sample: u64,
     /// When the kernel received its packet; `None` if it had none.
     pub received_at: Option<Instant>,
+    /// When it was played.
+    pub played_at: Instant,
 }
 
 /// Both directions of one member, in order.
@@ -88,6 +92,22 @@ impl TimingLog {
         self.played.get(after.checked_sub(1)?)?.received_at
     }
 
+    /// Returns how long packets waited to be played, median, in each whole second since `begin`;
+    /// `None` for a second in which none was.
+    pub fn buffer_timeline(&self, begin: Instant) -> Vec<Option<Duration>> {
+        let mut seconds = Vec::new();
+        for frame in &self.played {
+            let second = frame.played_at.saturating_since(begin).as_secs() as usize;
+            if seconds.len() <= second {
+                seconds.resize_with(second + 1, BufferDelays::default);
+            }
+            if let Some(received_at) = frame.received_at {
+                seconds[second].record(frame.played_at.saturating_since(received_at));
+            }
+        }
+        seconds.iter().map(|second| second.percentile(0.5)).collect()
+    }
+
     /// Returns the delay that others added to a sound: from the sending of the packet with
     /// `spoken`, a sample of the speaker's source, to the arrival of the packet with `heard`, a
     /// sample of this member's recording.
@@ -103,4 +123,26 @@ fn hash(payload: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(payload);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeline_has_each_seconds_median_wait() {
+        let begin = Instant::from_millis(5_000);
+        let mut log = TimingLog::default();
+        let mut play = |ms: u64, waited_ms: Option<u64>| {
+            let played_at = begin + Duration::from_millis(ms);
+            let received_at = waited_ms.map(|waited| played_at - Duration::from_millis(waited));
+            log.played.push(PlayedFrame { sample: ms * 48, received_at, played_at });
+        };
+        for (ms, waited) in [(0, 9), (20, 13), (999, 80), (2_500, 40)] {
+            play(ms, Some(waited));
+        }
+        play(1_500, None);
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert_eq!(log.buffer_timeline(begin), [ms(13), None, ms(40)]);
+    }
 }

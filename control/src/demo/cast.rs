@@ -63,6 +63,8 @@ pub struct Recording {
     pub report: MemberReport,
     /// When each packet went and came.
     pub timing: TimingLog,
+    /// How long packets waited to be played, second by second since everybody's beginning.
+    pub buffer_timeline: Vec<Option<Duration>>,
     /// Whether this member was behind a bad network.
     pub impaired: bool,
     /// The SSRC that this member sent with.
@@ -187,6 +189,7 @@ impl Cast {
                 heard: member.sink.samples(),
                 said: member.said,
                 report,
+                buffer_timeline: timing.buffer_timeline(begin),
                 timing,
                 impaired: member.impaired,
                 ssrc: member.ssrc,

@@ -318,6 +318,7 @@ fn member(
         None => packets(script, recording),
     };
     let report = &recording.report;
+    let timeline = recording.buffer_timeline.iter().copied();
     let buffer = |share| report.heard.delays.percentile(share).map_or(f64::NAN, milliseconds);
     let mos = report.quality().map_or(f64::NAN, |quality| quality.mos.value().into());
     Member {
@@ -331,6 +332,7 @@ fn member(
         jitter_ms: round(milliseconds(report.jitter)),
         buffer_ms_p50: buffer(0.5),
         buffer_ms_p99: buffer(0.99),
+        buffer_timeline_ms: timeline.map(|second| second.map(milliseconds)).collect(),
         mos: round(mos),
         red_copies: report.red_copies,
         impaired: recording.impaired,

@@ -11,12 +11,13 @@ mod ring;
 
 use std::time::Duration;
 
+pub use delays::Delays;
+
 use crate::codec::{FRAME_SAMPLES, PACKET_SAMPLES_MAX, PAYLOAD_SIZE_MAX, SAMPLE_RATE_HZ};
 use crate::drop_reason::DropReason;
 use crate::extension::LevelDbov;
 use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
-use delays::Delays;
 use passed::Passed;
 use recent::RecentMin;
 use ring::{CAPACITY, Place, Ring};
@@ -75,7 +76,7 @@ pub enum Pull<'a> {
 /// then on. The target follows the packets' delays: it is what all but one in a hundred need.
 pub struct JitterBuffer {
     settings: JitterSettings,
-    delays: Delays,
+    delays: Box<Delays>,
     ring: Ring,
     position: Option<Position>,
     newest_index: Option<u64>,
@@ -139,11 +140,11 @@ struct Position {
 }
 
 impl JitterBuffer {
-    /// Makes an empty buffer. Allocates once.
+    /// Makes an empty buffer. Allocates now and never again.
     pub fn new(settings: JitterSettings) -> Self {
         Self {
             settings,
-            delays: Delays::new(settings),
+            delays: Box::new(Delays::new(settings)),
             ring: Ring::new(),
             position: None,
             newest_index: None,
@@ -163,7 +164,7 @@ impl JitterBuffer {
     /// Forgets the stream, but keeps the memory; for the next tenant of a pooled buffer.
     pub fn reset(&mut self, settings: JitterSettings) {
         self.settings = settings;
-        self.delays = Delays::new(settings);
+        *self.delays = Delays::new(settings);
         self.ring.clear();
         self.position = None;
         self.newest_index = None;
@@ -200,7 +201,8 @@ impl JitterBuffer {
         outcome
     }
 
-    /// Takes in a copy of a packet that came in a later one (RFC 2198): it says nothing of delays.
+    /// Takes in a packet of whose delay nothing is to be learned: a copy that came in a later one
+    /// (RFC 2198), or one that the delays were told of before.
     ///
     /// # Errors
     /// As `insert`.
@@ -220,6 +222,16 @@ impl JitterBuffer {
         self.ring.insert(packet)?;
         self.newest_index = Some(newest.max(packet.index));
         Ok(())
+    }
+
+    /// Exchanges what is known of the stream's delays: it outlives a pooled buffer's tenancy.
+    pub fn swap_delays(&mut self, delays: &mut Box<Delays>) {
+        std::mem::swap(&mut self.delays, delays);
+    }
+
+    /// Returns what is known of the stream's delays.
+    pub fn delays(&self) -> &Delays {
+        &self.delays
     }
 
     /// Gives out what is due at `now`, which is the tick's scheduled time.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use sabha_media::leg::Ssrc;
 use sabha_media::reception::Reception;
-use sabha_media::red::RedArrivals;
+use sabha_media::red::{RedArrivals, RedPacket};
+use sabha_media::reordering::Reordering;
 use sabha_media::rtp::RtpPacket;
 use sabha_media::time::Instant;
 
@@ -16,6 +17,7 @@ pub(in crate::media) struct Stream {
     pub(in crate::media) ssrc: Ssrc,
     pub(in crate::media) reception: Reception,
     pub(in crate::media) arrivals: RedArrivals,
+    reordering: Reordering,
     /// Whether it carries one talker at a time, named by CSRC; else it is a mix.
     is_slot: bool,
     /// The newest packet, and whose it is.
@@ -50,6 +52,7 @@ impl Stream {
             ssrc,
             reception: Reception::default(),
             arrivals: RedArrivals::default(),
+            reordering: Reordering::default(),
             is_slot,
             newest: None,
             heard_at: Instant::ZERO,
@@ -82,6 +85,20 @@ impl Stream {
         self.reception.count(index, packet.timestamp(), received_at);
         let (stream, is_kept_back) = (self.ssrc, self.is_onset && !self.was_taken_over);
         Arrival { stream, index, received_at, source, ahead, takes_over, is_kept_back }
+    }
+
+    /// Takes note of what is missing and of the copies that came; packets overtake each other
+    /// within `spread`.
+    pub(in crate::media) fn see(
+        &mut self,
+        arrival: &Arrival,
+        red: Option<&RedPacket<'_>>,
+        spread: Duration,
+    ) {
+        for index in self.reordering.push(arrival.index, spread) {
+            self.arrivals.see(arrival.received_at, index);
+        }
+        self.arrivals.count(red);
     }
 
     /// Takes note that a packet could be read: whoever said it has the stream.

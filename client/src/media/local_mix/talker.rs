@@ -1,5 +1,7 @@
 //! One who is heard: their packets' order over all streams, playout, and volume.
 
+use std::time::Duration;
+
 use sabha_media::codec::SAMPLE_RATE_HZ;
 use sabha_media::codec::opus::OpusDecoder;
 use sabha_media::drop_reason::DropReason;
@@ -124,6 +126,11 @@ impl Talker {
     /// Returns the playout, for what does not depend on whose it is.
     pub(in crate::media) fn playout_mut(&mut self) -> &mut Playout<OpusDecoder> {
         &mut self.playout
+    }
+
+    /// Returns by how much nearly all packets come later than the earliest.
+    pub(in crate::media) fn spread(&self) -> Duration {
+        self.playout.buffer().delays().spread()
     }
 
     pub(super) fn set_gain(&mut self, gain: f32) {
