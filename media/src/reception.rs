@@ -75,6 +75,12 @@ impl Reception {
         self.expected().cast_signed() - self.received.cast_signed()
     }
 
+    /// Returns the packets expected since the last report, and how many of them did not arrive.
+    pub fn since_report(&self) -> (u64, u64) {
+        let expected = self.expected() - self.expected_prior;
+        (expected, expected.saturating_sub(self.received - self.received_prior))
+    }
+
     /// Returns interarrival jitter in timestamp units.
     pub fn jitter(&self) -> u32 {
         u32::try_from(self.jitter_sixteenths >> 4).unwrap_or(u32::MAX)
@@ -83,11 +89,9 @@ impl Reception {
     /// Makes a report and begins the next interval; `None` before the first packet.
     pub fn report(&mut self) -> Option<ReceptionReport> {
         let begin = self.first_index? + self.expected_prior;
-        let expected = self.expected() - self.expected_prior;
-        let received = self.received - self.received_prior;
+        let (expected, lost) = self.since_report();
         self.expected_prior = self.expected();
         self.received_prior = self.received;
-        let lost = expected.saturating_sub(received);
         let fraction = (lost * 256).checked_div(expected).unwrap_or(0).min(255);
         Some(ReceptionReport {
             expected,

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use sabha_media::drop_reason::DropReason;
 use sabha_media::extension::LevelDbov;
-use sabha_media::rtcp::RtcpPacket;
+use sabha_media::rtcp::{REPORT_INTERVAL, RtcpPacket};
 use sabha_media::rtp::{PacketKind, classify};
 use sabha_media::shard::{
-    ConferenceKey, KeepAlive, PROMOTED_MAX, PROMOTION_HOLD, PROMOTION_LEVEL, REPORT_INTERVAL,
-    UplinkOrder,
+    ConferenceKey, KeepAlive, PROMOTED_MAX, PROMOTION_HOLD, PROMOTION_LEVEL, UplinkOrder,
 };
 
 #[allow(dead_code)]

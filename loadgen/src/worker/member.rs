@@ -156,13 +156,13 @@ impl LoadMember {
         match classify(bytes) {
             PacketKind::Rtp => {
                 let plain = self.receiver.unprotect_rtp(bytes)?;
-                self.heard(received_at);
+                self.heard();
                 let packet = RtpPacket::parse(&bytes[..plain.length])?;
                 self.handle_rtp(plain.index.0, &packet, received_at, is_steady)?;
             }
             PacketKind::Rtcp => {
                 let plain = self.receiver.unprotect_rtcp(bytes)?;
-                self.heard(received_at);
+                self.heard();
                 self.contact.handle_compound(&bytes[..plain.length], received_at)?;
                 self.part.tally.steady.reports += u64::from(is_steady);
             }
@@ -172,9 +172,9 @@ impl LoadMember {
         Ok(())
     }
 
-    fn heard(&mut self, received_at: Instant) {
+    fn heard(&mut self) {
         self.part.tally.connected = true;
-        self.contact.handle_contact(received_at);
+        self.contact.handle_contact();
     }
 
     /// Counts a packet, holds it against the others', and gives it to the ear.
@@ -368,7 +368,7 @@ impl Endpoint for LoadMember {
         if self.has_left {
             return;
         }
-        if self.contact.next() <= now {
+        if self.contact.next(&self.reception) <= now {
             self.send_report(now, false, transmit);
         }
         self.say_due(now, transmit);
@@ -381,7 +381,7 @@ impl Endpoint for LoadMember {
         if self.has_left {
             return None;
         }
-        let next = self.contact.next().min(self.part.voice.next());
+        let next = self.contact.next(&self.reception).min(self.part.voice.next());
         Some(self.part.ear.as_ref().map_or(next, |ear| next.min(ear.next())))
     }
 

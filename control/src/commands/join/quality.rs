@@ -46,7 +46,7 @@ async fn ask(driver: &DriverHandle<MemberMedia>, key: EndpointKey) -> Option<Mem
 }
 
 /// How often the quality is told: as often as it is reported between member and node.
-const INTERVAL: Duration = sabha_media::shard::REPORT_INTERVAL;
+const INTERVAL: Duration = sabha_media::rtcp::REPORT_INTERVAL;
 
 /// How long the media thread may take to answer: fifty frames.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
