@@ -167,8 +167,9 @@ impl Endpoint for ShardEndpoint {
     fn handle_sent(&mut self, _now: Instant) {}
 
     fn handle_load(&mut self, now: Instant, load: &Load) {
-        let (effort, uplink) = self.watch.handle_load(now, load, self.shard.legs());
-        self.shard.resources_mut().set_effort(effort);
-        self.shard.set_uplink_order(uplink);
+        let figures = self.watch.handle_load(now, load, self.shard.legs());
+        self.shard.resources_mut().set_effort(figures.effort);
+        self.shard.set_uplink_order(figures.uplink);
+        self.shard.set_bitrate_order(figures.bitrate);
     }
 }

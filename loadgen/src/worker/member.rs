@@ -273,11 +273,12 @@ impl LoadMember {
                 Due::Nothing => {}
                 Due::Probe(position) => {
                     self.part.tally.probes_out += 1;
-                    self.send(position, true, false, transmit);
+                    self.send(now, (position, true, false), transmit);
                 }
                 Due::Frames { from, to, is_onset } => {
                     for position in from..=to {
-                        self.send(position, false, is_onset && position == from, transmit);
+                        let marker = is_onset && position == from;
+                        self.send(now, (position, false, marker), transmit);
                         self.note_mark(position, now);
                     }
                 }
@@ -296,7 +297,12 @@ impl LoadMember {
     }
 
     /// Sends one frame of the piece, or the probe of its level.
-    fn send(&mut self, position: u64, is_probe: bool, marker: bool, transmit: &mut impl Transmit) {
+    fn send(
+        &mut self,
+        now: Instant,
+        (position, is_probe, marker): (u64, bool, bool),
+        transmit: &mut impl Transmit,
+    ) {
         let header = RtpHeader {
             marker,
             payload_type: self.leg.payload_type,
@@ -309,6 +315,7 @@ impl LoadMember {
         if self.is_lost() {
             return;
         }
+        self.part.tally.steady.packets_out += u64::from(self.steady.contains(now));
         let voice = &self.part.voice;
         let (frame, payload) = voice.piece().frame(voice.frame_of(position));
         let payload = if is_probe { &[] } else { payload };
@@ -326,6 +333,7 @@ impl LoadMember {
             octets: self.octets_out,
             timestamp: self.part.voice.newest_timestamp(),
         };
+        self.part.tally.steady.reports_out += u64::from(self.steady.contains(now));
         let Self { sender, contact, reception, .. } = self;
         transmit.transmit(self.leg.node, |slot| {
             let length = contact.write(now, sent, reception, is_goodbye, slot);
