@@ -125,6 +125,8 @@ pub struct MemberReport {
     pub probes_out: u64,
     /// What the node wants of the microphone now.
     pub uplink_order: UplinkOrder,
+    /// The bitrate that sound is sent with, in bit/s: the member's own, or less by the node's order.
+    pub bitrate: u32,
     /// How often the microphone's gate opened.
     pub gate_openings: u64,
     /// Packets received and authenticated.
@@ -222,6 +224,7 @@ impl MemberMedia {
             voice_out: self.uplink.voice_packets(),
             probes_out: self.uplink.probes(),
             uplink_order: self.uplink.gate().order(),
+            bitrate: self.uplink.bitrate(),
             gate_openings: self.uplink.gate().openings(),
             packets_in: receptions().map(Reception::received).sum(),
             lengths_in: self.downlink.lengths(),
@@ -283,6 +286,7 @@ impl MemberMedia {
                 let compound = &bytes[..plain.length];
                 if let Some(said) = self.reports.handle_compound(compound, received_at)? {
                     self.uplink.gate_mut().set_order(said.uplink);
+                    self.uplink.set_bitrate_order(said.bitrate);
                     self.live.handle_own_voice(said.own_voice);
                     self.own_voice = said.own_voice;
                 }
@@ -348,7 +352,7 @@ impl Endpoint for MemberMedia {
         if self.left {
             return;
         }
-        if self.reports.is_due(now) {
+        if self.reports.next(self.downlink.streams()) <= now {
             self.send_report(now, false, transmit);
         }
         let Self { node, sender, uplink, downlink, live, log, .. } = self;
@@ -360,7 +364,8 @@ impl Endpoint for MemberMedia {
         if self.left {
             return None;
         }
-        let next = [self.uplink.next(), self.downlink.next(), self.reports.next()];
+        let report = self.reports.next(self.downlink.streams());
+        let next = [self.uplink.next(), self.downlink.next(), report];
         next.into_iter().min()
     }
 

@@ -5,28 +5,32 @@ use std::time::Duration;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::leg::Ssrc;
-use sabha_media::reception::ReceptionReport;
+use sabha_media::reception::{ReceptionReport, Unreported};
 use sabha_media::red::{CopyChoice, REPORTED_MIN};
 use sabha_media::rtcp::{
-    CompactNtp, CompoundWriter, ExtendedSequence, LossRle, ReportBlock, ReportBlocks, RtcpPacket,
-    RtcpPackets, RtcpWriteError, SenderInfo,
+    CompactNtp, CompoundWriter, ExtendedSequence, LossRle, REPORT_INTERVAL, ReportBlock,
+    ReportBlocks, ReportPace, RtcpPacket, RtcpPackets, RtcpWriteError, SenderInfo,
 };
 use sabha_media::rtp::SequenceNumber;
-use sabha_media::shard::{
-    KeepAlive, MediaEpoch, OwnVoice, REPORT_INTERVAL, RemoteReception, keep_alive, ntp,
-};
+use sabha_media::shard::{KeepAlive, MediaEpoch, OwnVoice, RemoteReception, keep_alive, ntp};
 use sabha_media::time::Instant;
 
 use super::MemberSettings;
 use super::local_mix::Stream;
 use super::uplink::Uplink;
+use crate::random::Random;
 
 /// What is reported, and what the node reports.
 pub(super) struct Reports {
     own: Ssrc,
     cname: String,
     epoch: MediaEpoch,
-    next: Instant,
+    pace: ReportPace,
+    /// How often the node wants to hear of this member.
+    interval: Duration,
+    random: Random,
+    /// When something is to be said that does not wait for the pace.
+    early: Option<Instant>,
     connected: bool,
     own_voice: OwnVoice,
     last_sr: Option<(CompactNtp, Instant)>,
@@ -42,7 +46,10 @@ impl Reports {
             own: settings.send_ssrc,
             cname: settings.cname.clone(),
             epoch: settings.epoch,
-            next: Instant::ZERO,
+            pace: ReportPace::default(),
+            interval: REPORT_INTERVAL,
+            random: Random::new(settings.send_ssrc.0.into(), 0),
+            early: None,
             connected: false,
             own_voice: OwnVoice::Returned,
             last_sr: None,
@@ -52,12 +59,10 @@ impl Reports {
         }
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.next <= now
-    }
-
-    pub(super) fn next(&self) -> Instant {
-        self.next
+    /// Returns when the next compound is due, by what was received.
+    pub(super) fn next(&self, streams: &[Stream]) -> Instant {
+        let due = self.pace.due(unreported(streams));
+        self.early.map_or(due, |early| early.min(due))
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -81,7 +86,7 @@ impl Reports {
     /// Wishes for the own voice; the node is told at once.
     pub(super) fn set_own_voice(&mut self, own_voice: OwnVoice) {
         self.own_voice = own_voice;
-        self.next = Instant::ZERO;
+        self.early = Some(Instant::ZERO);
     }
 
     /// Takes the node's compound; returns what its keep-alive says, if there is one.
@@ -106,6 +111,7 @@ impl Reports {
                 }
                 RtcpPacket::Application(packet) => {
                     said = KeepAlive::from_application(&packet).or(said);
+                    self.interval = said.map_or(self.interval, |said| said.report_interval);
                 }
                 _ => {}
             }
@@ -127,7 +133,9 @@ impl Reports {
         out: &mut [u8],
     ) -> usize {
         // Until the node answers, its first contact is tried often.
-        self.next = now + if self.connected { REPORT_INTERVAL } else { FIRST_CONTACT_INTERVAL };
+        self.early = (!self.connected).then_some(now + FIRST_CONTACT_INTERVAL);
+        let drawn = self.random.bits() as u16;
+        self.pace.handle_report(now, unreported(streams), self.interval, drawn);
         self.compound(now, uplink, streams, goodbye, out).unwrap_or(0)
     }
 
@@ -203,6 +211,12 @@ impl Reports {
         }
         lost
     }
+}
+
+/// Returns what was received since the last report, of all streams together.
+fn unreported(streams: &[Stream]) -> Unreported {
+    let all = streams.iter().map(|stream| stream.reception.since_report());
+    all.fold(Unreported::default(), |all, one| all + one)
 }
 
 /// Tells which packets were lost, of the streams that lost any.

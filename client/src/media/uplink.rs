@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sabha_media::codec::opus::OpusEncoder;
-use sabha_media::codec::{Encoder, FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
+use sabha_media::codec::{Encoder, EncoderSettings, FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov};
 use sabha_media::leg::Ssrc;
 use sabha_media::red::{COPIES_MAX, CopyChoice, RED_SIZE_MAX};
 use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber};
+use sabha_media::shard::BitrateOrder;
 use sabha_media::srtp::SrtpSender;
 use sabha_media::time::Instant;
 use sabha_media::transmit::Transmit;
@@ -24,6 +25,9 @@ use super::{Gate, GateDecision, MemberSettings, Source, TimingLog};
 pub(super) struct Uplink {
     source: Box<dyn Source>,
     encoder: OpusEncoder,
+    /// As the member chose it.
+    settings: EncoderSettings,
+    bitrate_order: BitrateOrder,
     gate: Gate,
     preroll: Preroll,
     stream: Stream,
@@ -64,6 +68,8 @@ impl Uplink {
         Self {
             source,
             encoder: OpusEncoder::new(settings.encoder),
+            settings: settings.encoder,
+            bitrate_order: BitrateOrder::OWN,
             gate: Gate::new(),
             preroll: Preroll::new(),
             stream: Stream {
@@ -116,6 +122,18 @@ impl Uplink {
     /// Sets how many copies of the packets before it each packet is to carry.
     pub(super) fn set_copies(&mut self, copies: u8) {
         self.stream.copies = copies;
+    }
+
+    /// Follows the node's order, from the next frame on.
+    pub(super) fn set_bitrate_order(&mut self, order: BitrateOrder) {
+        if std::mem::replace(&mut self.bitrate_order, order) != order {
+            self.encoder.apply(EncoderSettings { bitrate: self.bitrate(), ..self.settings });
+        }
+    }
+
+    /// Returns the bitrate that sound is sent with, in bit/s.
+    pub(super) fn bitrate(&self) -> u32 {
+        self.bitrate_order.of(self.settings.bitrate)
     }
 
     /// Returns the gate, to tell it the node's order.

@@ -210,8 +210,9 @@ fn print_report(report: &MemberReport, why: &str, output: Option<&Path>) -> Resu
     let round_trip = report
         .round_trip
         .map_or("unknown".to_owned(), |trip| format!("{:.1} ms", trip.as_secs_f64() * 1_000.0));
-    let quality =
-        report.quality().map_or("nothing was heard".to_owned(), |one| quality::line(&one));
+    let quality = report
+        .quality()
+        .map_or("nothing was heard".to_owned(), |one| quality::line(&one, report.bitrate));
     output::print(&format!(
         "left: {why}\nsent {} packets, received {}, lost {}, concealed {}\njitter {:.1} ms, round \
          trip {round_trip}\n{quality}\n",

@@ -58,8 +58,6 @@ pub struct ShardReport {
     pub legs: usize,
     /// Conferences now.
     pub conferences: usize,
-    /// How long bridges gather packets now.
-    pub gather: Duration,
     /// How busy the thread is, and what was given up for it.
     pub load: LoadFigures,
 }
@@ -81,7 +79,7 @@ impl ShardEndpoint {
         events: mpsc::Sender<ShardEvent>,
         watch: LoadWatch,
     ) -> Self {
-        shard.resources_mut().set_load(watch.effort(), watch.gather());
+        shard.resources_mut().set_load(watch.effort(), Duration::ZERO);
         Self { shard, events, events_lost: 0, ended: EngineFigures::default(), watch }
     }
 
@@ -95,8 +93,8 @@ impl ShardEndpoint {
         let mut counters = self.shard.counters();
         counters.events_dropped += self.events_lost;
         let (legs, conferences) = (self.shard.legs(), self.shard.engines().count());
-        let (gather, load) = (self.watch.gather(), self.watch.figures());
-        ShardReport { counters, engines, in_use, legs, conferences, gather, load }
+        let load = self.watch.figures();
+        ShardReport { counters, engines, in_use, legs, conferences, load }
     }
 
     fn pass_events_on(&mut self) {
@@ -167,8 +165,9 @@ impl Endpoint for ShardEndpoint {
     fn handle_sent(&mut self, _now: Instant) {}
 
     fn handle_load(&mut self, now: Instant, load: &Load) {
-        let uplink = self.watch.handle_load(now, load, self.shard.legs());
-        self.shard.resources_mut().set_load(self.watch.effort(), self.watch.gather());
-        self.shard.set_uplink_order(uplink);
+        let figures = self.watch.handle_load(now, load, self.shard.legs());
+        self.shard.resources_mut().set_load(figures.effort, figures.gather);
+        self.shard.set_uplink_order(figures.uplink);
+        self.shard.set_bitrate_order(figures.bitrate);
     }
 }

@@ -7,11 +7,11 @@ use sabha_media::drop_reason::DropReason;
 use sabha_media::leg::Ssrc;
 use sabha_media::reception::Reception;
 use sabha_media::rtcp::{
-    CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, RtcpPacket, RtcpPackets,
-    RtcpWriteError, SenderInfo,
+    CompactNtp, CompoundWriter, ExtendedSequence, REPORT_INTERVAL, ReportBlock, ReportPace,
+    RtcpPacket, RtcpPackets, RtcpWriteError, SenderInfo,
 };
 use sabha_media::rtp::RtpTimestamp;
-use sabha_media::shard::{KeepAlive, MediaEpoch, REPORT_INTERVAL, UplinkOrder, keep_alive, ntp};
+use sabha_media::shard::{KeepAlive, MediaEpoch, UplinkOrder, keep_alive, ntp};
 use sabha_media::time::Instant;
 
 /// One member's side of RTCP.
@@ -19,7 +19,11 @@ pub struct Contact {
     own: Ssrc,
     stream: Ssrc,
     epoch: MediaEpoch,
-    next: Instant,
+    pace: ReportPace,
+    /// How often the node wants to hear of this member.
+    interval: Duration,
+    /// When its first contact is tried again.
+    retry_at: Option<Instant>,
     is_answered: bool,
     order: UplinkOrder,
     last_sr: Option<(CompactNtp, Instant)>,
@@ -40,13 +44,23 @@ pub struct Sent {
 impl Contact {
     /// Makes the side of a member that was not heard yet; it writes at once.
     pub fn new(own: Ssrc, stream: Ssrc, epoch: MediaEpoch, random: Random) -> Self {
-        let (next, order) = (Instant::ZERO, UplinkOrder::Everything);
-        Self { own, stream, epoch, next, is_answered: false, order, last_sr: None, random }
+        Self {
+            own,
+            stream,
+            epoch,
+            pace: ReportPace::default(),
+            interval: REPORT_INTERVAL,
+            retry_at: None,
+            is_answered: false,
+            order: UplinkOrder::Everything,
+            last_sr: None,
+            random,
+        }
     }
 
-    /// Returns when the next compound is due.
-    pub fn next(&self) -> Instant {
-        self.next
+    /// Returns when the next compound is due, by what was received.
+    pub fn next(&self, reception: &Reception) -> Instant {
+        self.retry_at.unwrap_or_else(|| self.pace.due(reception))
     }
 
     /// Returns what the node ordered last.
@@ -55,11 +69,9 @@ impl Contact {
     }
 
     /// Learns that something authentic came.
-    pub fn handle_contact(&mut self, now: Instant) {
-        if !self.is_answered {
-            self.is_answered = true;
-            self.next = now + self.spread();
-        }
+    pub fn handle_contact(&mut self) {
+        self.is_answered = true;
+        self.retry_at = None;
     }
 
     /// Takes the node's compound; returns whether the order changed.
@@ -80,6 +92,7 @@ impl Contact {
                 RtcpPacket::Application(packet) => {
                     let said = KeepAlive::from_application(&packet);
                     self.order = said.map_or(self.order, |said| said.uplink);
+                    self.interval = said.map_or(self.interval, |said| said.report_interval);
                 }
                 _ => {}
             }
@@ -97,7 +110,8 @@ impl Contact {
         out: &mut [u8],
     ) -> usize {
         // Until the node answers, its first contact is tried often.
-        self.next = now + if self.is_answered { self.spread() } else { FIRST_CONTACT_INTERVAL };
+        self.retry_at = (!self.is_answered).then_some(now + FIRST_CONTACT_INTERVAL);
+        self.pace.handle_report(now, reception, self.interval, self.random.bits() as u16);
         self.compound(now, sent, reception, is_goodbye, out).unwrap_or(0)
     }
 
@@ -148,11 +162,6 @@ impl Contact {
             delay_since_last_sr,
         })
     }
-
-    /// The interval, between half and one and a half of it at random. RFC 3550 section 6.2.
-    fn spread(&mut self) -> Duration {
-        REPORT_INTERVAL.mul_f64(0.5 + self.random.unit())
-    }
 }
 
 /// How often a member tries to reach the node before it is answered. Source: the client's.
@@ -191,9 +200,9 @@ mod tests {
         let (mut reception, mut out) = (Reception::default(), [0; 200]);
         let now = Instant::from_millis(1_000);
         assert!(contact.write(now, Sent::default(), &mut reception, false, &mut out) > 0);
-        assert_eq!(contact.next(), now + FIRST_CONTACT_INTERVAL);
-        contact.handle_contact(now);
-        let wait = contact.next().saturating_since(now);
-        assert!((REPORT_INTERVAL / 2..REPORT_INTERVAL * 3 / 2).contains(&wait), "{wait:?}");
+        assert_eq!(contact.next(&reception), now + FIRST_CONTACT_INTERVAL);
+        contact.handle_contact();
+        let wait = contact.next(&reception).saturating_since(now);
+        assert!((REPORT_INTERVAL..REPORT_INTERVAL * 3 / 2).contains(&wait), "{wait:?}");
     }
 }

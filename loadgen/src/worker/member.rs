@@ -156,13 +156,13 @@ impl LoadMember {
         match classify(bytes) {
             PacketKind::Rtp => {
                 let plain = self.receiver.unprotect_rtp(bytes)?;
-                self.heard(received_at);
+                self.heard();
                 let packet = RtpPacket::parse(&bytes[..plain.length])?;
                 self.handle_rtp(plain.index.0, &packet, received_at, is_steady)?;
             }
             PacketKind::Rtcp => {
                 let plain = self.receiver.unprotect_rtcp(bytes)?;
-                self.heard(received_at);
+                self.heard();
                 self.contact.handle_compound(&bytes[..plain.length], received_at)?;
                 self.part.tally.steady.reports += u64::from(is_steady);
             }
@@ -172,9 +172,9 @@ impl LoadMember {
         Ok(())
     }
 
-    fn heard(&mut self, received_at: Instant) {
+    fn heard(&mut self) {
         self.part.tally.connected = true;
-        self.contact.handle_contact(received_at);
+        self.contact.handle_contact();
     }
 
     /// Counts a packet, holds it against the others', and gives it to the ear.
@@ -273,11 +273,12 @@ impl LoadMember {
                 Due::Nothing => {}
                 Due::Probe(position) => {
                     self.part.tally.probes_out += 1;
-                    self.send(position, true, false, transmit);
+                    self.send(now, (position, true, false), transmit);
                 }
                 Due::Frames { from, to, is_onset } => {
                     for position in from..=to {
-                        self.send(position, false, is_onset && position == from, transmit);
+                        let marker = is_onset && position == from;
+                        self.send(now, (position, false, marker), transmit);
                         self.note_mark(position, now);
                     }
                 }
@@ -296,7 +297,12 @@ impl LoadMember {
     }
 
     /// Sends one frame of the piece, or the probe of its level.
-    fn send(&mut self, position: u64, is_probe: bool, marker: bool, transmit: &mut impl Transmit) {
+    fn send(
+        &mut self,
+        now: Instant,
+        (position, is_probe, marker): (u64, bool, bool),
+        transmit: &mut impl Transmit,
+    ) {
         let header = RtpHeader {
             marker,
             payload_type: self.leg.payload_type,
@@ -309,6 +315,7 @@ impl LoadMember {
         if self.is_lost() {
             return;
         }
+        self.part.tally.steady.packets_out += u64::from(self.steady.contains(now));
         let voice = &self.part.voice;
         let (frame, payload) = voice.piece().frame(voice.frame_of(position));
         let payload = if is_probe { &[] } else { payload };
@@ -326,6 +333,7 @@ impl LoadMember {
             octets: self.octets_out,
             timestamp: self.part.voice.newest_timestamp(),
         };
+        self.part.tally.steady.reports_out += u64::from(self.steady.contains(now));
         let Self { sender, contact, reception, .. } = self;
         transmit.transmit(self.leg.node, |slot| {
             let length = contact.write(now, sent, reception, is_goodbye, slot);
@@ -368,7 +376,7 @@ impl Endpoint for LoadMember {
         if self.has_left {
             return;
         }
-        if self.contact.next() <= now {
+        if self.contact.next(&self.reception) <= now {
             self.send_report(now, false, transmit);
         }
         self.say_due(now, transmit);
@@ -381,7 +389,7 @@ impl Endpoint for LoadMember {
         if self.has_left {
             return None;
         }
-        let next = self.contact.next().min(self.part.voice.next());
+        let next = self.contact.next(&self.reception).min(self.part.voice.next());
         Some(self.part.ear.as_ref().map_or(next, |ear| next.min(ear.next())))
     }
 

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
-use crate::reception::Reception;
-use crate::rtcp::{CompactNtp, ExtendedReport, ExtendedSequence, LossRle, ReportBlocks};
+use crate::reception::{Reception, ReceptionReport};
+use crate::red::REPORTED_MIN;
+use crate::rtcp::{
+    CompactNtp, ExtendedReport, ExtendedSequence, LossRle, ReportBlocks, ReportPace,
+};
 use crate::rtp::{RtpHeader, RtpTimestamp};
+use crate::shard::bitrate::BitrateChoice;
 use crate::shard::orders::LegOrders;
 use crate::shard::{ConferenceKey, OwnVoice, ntp};
 use crate::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, Streams, StreamsError};
@@ -105,6 +109,10 @@ pub(super) struct Leg {
     pub(super) orders: LegOrders,
     /// What the member is told of its own voice.
     pub(super) own_voice: OwnVoice,
+    /// By what the member's packets lose; `None` if it sends no copies.
+    pub(super) bitrate: Option<BitrateChoice>,
+    /// When the member is next told of its packets, and of its orders.
+    pub(super) pace: ReportPace,
 }
 
 /// What was sent of one stream.
@@ -150,6 +158,8 @@ impl Leg {
             last_sr: None,
             orders: LegOrders::default(),
             own_voice: OwnVoice::default(),
+            bitrate: request.red.then(BitrateChoice::default),
+            pace: ReportPace::default(),
         })
     }
 
@@ -206,6 +216,24 @@ impl Leg {
         self.remote.burst_lost = burst_lost.or(self.remote.burst_lost);
     }
 
+    /// Makes a report of what came from the member, and takes it in.
+    pub(super) fn make_report(&mut self) -> Option<ReceptionReport> {
+        let report = self.reception.report()?;
+        if let Some(bitrate) = &mut self.bitrate
+            && report.expected >= REPORTED_MIN.into()
+        {
+            let losses = report.losses.as_ref().map(|losses| losses.block(self.send_ssrc));
+            let burst_lost = losses.and_then(|losses| losses.burst_lost());
+            let heard = RemoteReception {
+                fraction_lost: report.fraction_lost,
+                burst_lost,
+                ..RemoteReception::default()
+            };
+            bitrate.handle_report(heard.loss(), heard.burst_loss());
+        }
+        Some(report)
+    }
+
     /// Counts a packet that was sealed.
     pub(super) fn count_sent(&mut self, now: Instant, header: &RtpHeader, octets: usize) {
         let Some(stream) = self.sent.stream_mut(header.ssrc) else { return };
@@ -239,6 +267,6 @@ const FRACTION_ONE: f32 = 256.0;
 const BURST_LOST_ONE: f32 = 65_536.0;
 
 /// What a leg takes in the table: with the four contexts of its ciphers, 0.6 KiB each, 3 KiB.
-const LEG_SIZE_MAX: usize = 712;
+const LEG_SIZE_MAX: usize = 760;
 
 const _: () = assert!(size_of::<Leg>() <= LEG_SIZE_MAX, "ten thousand legs are to stay small");

@@ -13,13 +13,12 @@ use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels}
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::OutboxLimits;
 use sabha_media::red::RedPacket;
-use sabha_media::rtcp::CompoundWriter;
+use sabha_media::rtcp::{CompoundWriter, REPORT_INTERVAL};
 use sabha_media::rtp::{
     PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
 };
 use sabha_media::shard::{
-    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard,
-    ShardConfig, keep_alive,
+    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, Shard, ShardConfig, keep_alive,
 };
 use sabha_media::srtp::{MasterKey, SrtpReceiver, SrtpSender, SrtpSuite};
 use sabha_media::time::Instant;

@@ -13,7 +13,7 @@ pub(super) fn register(registry: &mut Registry, shard: usize) {
         Some(reading.report(shard)?.in_use.bridging.slots_in_use as f64)
     });
     registry.exact(GATHERED, "gauge", of_shard(shard, &[]), move |reading| {
-        Some(Exact::Value(reading.report(shard)?.gather.as_secs_f64()))
+        Some(Exact::Value(reading.report(shard)?.load.gather.as_secs_f64()))
     });
     for (name, read) in COUNTERS {
         registry.counter(name, of_shard(shard, &[]), move |reading| {

@@ -14,13 +14,10 @@ pub struct Gathering {
 }
 
 impl Gathering {
-    /// Takes in the smoothed share of its time that the thread is busy.
-    pub fn handle_load(&mut self, load: f64) {
+    /// Takes in the smoothed share of its time that the thread is busy; returns how long a packet
+    /// may wait for others.
+    pub fn handle_load(&mut self, load: f64) -> Duration {
         self.is_on = load >= if self.is_on { OFF_BELOW } else { ON_FROM };
-    }
-
-    /// Returns how long a packet may wait for others.
-    pub fn duration(self) -> Duration {
         if self.is_on { GATHER_MAX } else { Duration::ZERO }
     }
 }
@@ -39,10 +36,7 @@ mod tests {
     #[test]
     fn gathering_begins_with_load_and_does_not_end_by_what_it_saves() {
         let mut gathering = Gathering::default();
-        let mut after = |load| {
-            gathering.handle_load(load);
-            gathering.duration()
-        };
+        let mut after = |load| gathering.handle_load(load);
         assert_eq!(after(0.24), Duration::ZERO);
         assert_eq!(after(0.25), GATHER_MAX);
         assert_eq!(after(0.10), GATHER_MAX);
