@@ -126,8 +126,7 @@ impl Downlink {
         inserted
     }
 
-    /// Inserts the copies of the packets directly before `packet` as packets of their own. Those
-    /// that are there or were played are refused, which is as it should be and not counted.
+    /// Inserts the copies in `packet` as packets of their own. Those that are there or were played are refused, which is as it should be and not counted.
     fn insert_copies(&mut self, packet: &BufferedPacket<'_>, red: &RedPacket<'_>) {
         self.red_copies = self.red_copies.max(red.copies().len() as u8);
         for copy in red.predecessors(&Opus, packet.index, packet.timestamp) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::reception::Reception;
+use crate::red::UNREPORTED_MAX;
 use crate::rtcp::{CompactNtp, ExtendedReport, ExtendedSequence, ReportBlocks};
 use crate::rtp::{RtpHeader, RtpTimestamp};
 use crate::shard::orders::LegOrders;
@@ -103,6 +104,8 @@ pub(super) struct Leg {
     pub(super) sender: SrtpSender,
     pub(super) reception: Reception,
     pub(super) remote: RemoteReception,
+    /// Packets that had been sent when the member last reported.
+    pub(super) sent_at_report: u64,
     pub(super) last_sr: Option<(CompactNtp, Instant)>,
     pub(super) orders: LegOrders,
     /// What the member is told of its own voice.
@@ -145,6 +148,7 @@ impl Leg {
             sender,
             reception: Reception::default(),
             remote: RemoteReception::default(),
+            sent_at_report: 0,
             last_sr: None,
             orders: LegOrders::default(),
             own_voice: OwnVoice::default(),
@@ -183,7 +187,9 @@ impl Leg {
             worst.jitter = worst.jitter.max(block.jitter);
             worst.round_trip = block.round_trip(arrival).or(worst.round_trip);
         }
-        self.remote = heard.unwrap_or(self.remote);
+        if let Some(heard) = heard {
+            (self.remote, self.sent_at_report) = (heard, self.packets_out());
+        }
         heard
     }
 
@@ -202,12 +208,21 @@ impl Leg {
         stream.last = Some((header.timestamp, now));
     }
 
+    /// Returns whether the member was sent so much without reporting that it may never do so.
+    pub(super) fn is_unreported(&self) -> bool {
+        self.packets_out() - self.sent_at_report >= UNREPORTED_MAX
+    }
+
+    fn packets_out(&self) -> u64 {
+        self.sent.iter().map(|(_, stream)| stream.packets).sum()
+    }
+
     pub(super) fn report(&self) -> LegReport {
         LegReport {
             packets_in: self.reception.received(),
             lost: self.reception.lost(),
             jitter: self.reception.jitter(),
-            packets_out: self.sent.iter().map(|(_, stream)| stream.packets).sum(),
+            packets_out: self.packets_out(),
             remote: self.remote,
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::orders::demote_if_quiet;
 use super::{KeepAlive, MEDIA_TIMEOUT, REPORT_TURNS, Shard, ShardCounters, ShardEvent, reports};
 use crate::drop_reason::DropReason;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineInput};
 use crate::leg::LegId;
 use crate::outbox::Body;
 use crate::rtp::RtpHeader;
@@ -53,6 +53,10 @@ impl<E: Engine> Shard<E> {
         }
         let Some(conference) = conferences.get_mut(leg.conference) else { return };
         demote_if_quiet(now, leg, conference, counters);
+        if leg.is_unreported() {
+            let (leg, loss, burst_loss) = (leg.key, 0.0, Some(0.0));
+            conference.engine.handle_input(now, EngineInput::Reception { leg, loss, burst_loss });
+        }
         let Some(to) = leg.address else { return };
         let order = leg.orders.under(*uplink);
         let said = KeepAlive { epoch: conference.epoch, uplink: order, own_voice: leg.own_voice };
