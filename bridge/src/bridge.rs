@@ -13,7 +13,7 @@ use sabha_media::extension::LevelDbov;
 use sabha_media::leg::LegRole;
 use sabha_media::lookback::Lookback;
 use sabha_media::outbox::Outbox;
-use sabha_media::red::{CopyChoice, RedPacket};
+use sabha_media::red::{Copies, CopyChoice, RedPacket};
 use sabha_media::time::Instant;
 
 use crate::counters::{BridgeCounters, BridgeGauges};
@@ -112,7 +112,7 @@ impl Engine for Bridge {
             *stream = Stream::new(receive.ssrc, first, receive.timestamp_offset);
         }
         let choice = CopyChoice::default();
-        let copies = if leg.red { choice.copies() } else { 0 };
+        let copies = if leg.red { choice.copies() } else { Copies::None };
         let receiver = Receiver { id: leg.id, role: leg.role, copies, streams };
         let leg = Leg {
             id: leg.id,
@@ -223,7 +223,7 @@ impl Engine for Bridge {
             EngineInput::Reception { leg: key, loss, burst_loss } => {
                 let Some((leg, receiver)) = self.legs.get_mut(key) else { return };
                 leg.choice.handle_report(loss, burst_loss);
-                receiver.copies = if leg.red { leg.choice.copies() } else { 0 };
+                receiver.copies = if leg.red { leg.choice.copies() } else { Copies::None };
             }
         }
     }

@@ -7,7 +7,7 @@
 use sabha_media::engine::LegKey;
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::{BodyId, Outbox};
-use sabha_media::red::{COPIES_MAX, RED_SIZE_MAX};
+use sabha_media::red::{Copies, RED_SIZE_MAX};
 use sabha_media::rtp::RtpHeader;
 use sabha_media::time::Instant;
 
@@ -54,9 +54,9 @@ struct Outgoing {
     size: usize,
 }
 
-/// One pending packet's bodies by their number of copies, stored when a leg needs them.
+/// One pending packet's bodies by the copies in them, stored when a leg needs them.
 #[derive(Clone, Copy, Default)]
-struct Bodies([Option<Stored>; COPIES_MAX + 1]);
+struct Bodies([Option<Stored>; Copies::ANY.len() + 1]);
 
 #[derive(Clone, Copy)]
 struct Stored {
@@ -157,7 +157,7 @@ impl FanOut<'_> {
         pending: Pending,
         bodies: &mut Bodies,
     ) -> Option<Outgoing> {
-        let Stored { body, size, copies } = self.body(pending, receiver.copies.into(), bodies)?;
+        let Stored { body, size, copies } = self.body(pending, receiver.copies, bodies)?;
         let (&passed, _) = self.packet(pending)?;
         let spurt = self.slots[pending.slot].spurt;
         let stream = &mut receiver.streams[pending.slot];
@@ -175,22 +175,22 @@ impl FanOut<'_> {
         Some(Outgoing { header, body, size })
     }
 
-    /// Stores a packet with so many copies, or as many as there are, once for all legs.
-    fn body(&mut self, pending: Pending, copies: usize, bodies: &mut Bodies) -> Option<Stored> {
-        let copies = copies.min(COPIES_MAX);
-        if bodies.0[copies].is_none() {
-            bodies.0[copies] = self.store(pending, copies);
+    /// Stores a packet with these copies, or those of them that there are, once for all legs.
+    fn body(&mut self, pending: Pending, copies: Copies, bodies: &mut Bodies) -> Option<Stored> {
+        let kind = copies as usize;
+        if bodies.0[kind].is_none() {
+            bodies.0[kind] = self.store(pending, copies);
         }
-        bodies.0[copies]
+        bodies.0[kind]
     }
 
-    fn store(&mut self, pending: Pending, copies: usize) -> Option<Stored> {
+    fn store(&mut self, pending: Pending, copies: Copies) -> Option<Stored> {
         let history = &self.slots[pending.slot].talk.as_ref()?.history;
         let (passed, primary) = history.at(pending.place)?;
         let mut red = [0; RED_SIZE_MAX];
         let payload_type = self.settings.payload_type;
         let written = match copies {
-            0 => None,
+            Copies::None => None,
             copies => history.write_red(pending.place, copies, payload_type, &mut red),
         };
         let (copies, payload) = match written {

@@ -2,7 +2,7 @@
 
 use sabha_media::codec::PAYLOAD_SIZE_MAX;
 use sabha_media::extension::LevelDbov;
-use sabha_media::red::{COPIES_MAX, RED_SIZE_MAX, RedBlock, RedPacket};
+use sabha_media::red::{COPIES_MAX, Copies, RED_SIZE_MAX, RedBlock, RedPacket};
 use sabha_media::rtp::{PayloadType, RtpTimestamp, SequenceNumber};
 
 /// The last packets of a spurt, in the order in which they came.
@@ -63,21 +63,20 @@ impl History {
         Some((entry.passed.as_ref()?, entry.payload()))
     }
 
-    /// Writes the packet at a place with copies of so many before it; returns the number of copies
-    /// and the octets.
+    /// Writes the packet at a place with these copies; returns the number of copies and the octets.
     ///
-    /// The first copy that is not here ends them: nothing is told to receivers of a packet that
-    /// never came.
+    /// One that is not here is left out: nothing is told to receivers of a packet that never came.
     pub(crate) fn write_red(
         &self,
         place: usize,
-        copies: usize,
+        copies: Copies,
         payload_type: PayloadType,
         out: &mut [u8; RED_SIZE_MAX],
     ) -> Option<(usize, usize)> {
         let (passed, payload) = self.at(place)?;
         let (mut blocks, mut count) = ([RedBlock::default(); COPIES_MAX], 0);
-        let before = (1..=copies as u64).map_while(|distance| self.find(passed.index, distance));
+        let before = copies.distances().iter();
+        let before = before.filter_map(|distance| self.find(passed.index, *distance as u64));
         for (block, (copy, payload)) in blocks.iter_mut().zip(before) {
             let offset = passed.timestamp.distance_from(copy.timestamp).unsigned_abs();
             *block = RedBlock { payload_type, offset, payload };
@@ -155,7 +154,7 @@ mod tests {
     fn copies_are_of_the_packets_directly_before_however_they_came() {
         let history = history(&[3, 5, 4, 6]);
         let mut out = [0; RED_SIZE_MAX];
-        let (copies, length) = history.write_red(3, 2, OPUS, &mut out).unwrap();
+        let (copies, length) = history.write_red(3, Copies::Two, OPUS, &mut out).unwrap();
         let packet = RedPacket::parse(&out[..length]).unwrap();
         let all: Vec<_> = packet.copies().map(|copy| (copy.offset, copy.payload[0])).collect();
         assert_eq!((copies, all), (2, vec![(960, 5), (1_920, 4)]));
@@ -163,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn copies_end_where_a_packet_never_came() {
+    fn copy_of_a_packet_that_never_came_is_left_out() {
         let history = history(&[3, 5, 6]);
         let mut out = [0; RED_SIZE_MAX];
-        assert_eq!(history.write_red(2, 2, OPUS, &mut out).unwrap().0, 1);
-        assert_eq!(history.write_red(0, 2, OPUS, &mut out).unwrap().0, 0);
+        assert_eq!(history.write_red(2, Copies::Two, OPUS, &mut out).unwrap().0, 1);
+        assert_eq!(history.write_red(0, Copies::Two, OPUS, &mut out).unwrap().0, 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use sabha_media::engine::{LegKey, RECEIVE_STREAMS_MAX};
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::lookback::Lookback;
-use sabha_media::red::CopyChoice;
+use sabha_media::red::{Copies, CopyChoice};
 use sabha_media::rtp::SequenceNumber;
 
 use crate::gate::Gate;
@@ -39,7 +39,7 @@ pub(crate) struct Receiver {
     pub(crate) id: LegId,
     pub(crate) role: LegRole,
     /// How many copies of what was sent before its packets are to carry.
-    pub(crate) copies: u8,
+    pub(crate) copies: Copies,
     pub(crate) streams: [Stream; RECEIVE_STREAMS_MAX],
 }
 

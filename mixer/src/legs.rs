@@ -6,7 +6,7 @@ use sabha_media::engine::LegKey;
 use sabha_media::jitter_buffer::Delays;
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::lookback::Lookback;
-use sabha_media::red::{CopyChoice, RedArrivals};
+use sabha_media::red::{CopyChoice, CopyOrder, RedArrivals};
 use sabha_media::reordering::Reordering;
 use sabha_media::rtp::SequenceNumber;
 use sabha_media::shard::OwnVoice;
@@ -55,11 +55,8 @@ pub(crate) struct Stream {
     pub(crate) sequence_number: SequenceNumber,
     pub(crate) role: LegRole,
     pub(crate) is_packed: bool,
-    /// How many copies of what was sent before its packets are to carry.
-    pub(crate) copies: u8,
-    /// How many packets of one frame its last packets were, without one of another kind behind
-    /// them; counts to `COPIES_MAX`.
-    pub(crate) singles: u8,
+    /// Which copies of what was sent before its packets are to carry.
+    pub(crate) copies: CopyOrder,
 }
 
 impl Legs {

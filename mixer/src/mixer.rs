@@ -12,9 +12,9 @@ use sabha_media::engine::{
 };
 use sabha_media::jitter_buffer::{BufferedPacket, Delays, JitterSettings};
 use sabha_media::leg::LegRole;
-use sabha_media::lookback::{Kept, Lookback};
+use sabha_media::lookback::{KEPT_MAX, Kept, Lookback};
 use sabha_media::outbox::Outbox;
-use sabha_media::red::{CopyChoice, Predecessor, RedArrivals, RedPacket};
+use sabha_media::red::{CopyChoice, CopyOrder, Predecessor, RedArrivals, RedPacket};
 use sabha_media::reordering::Reordering;
 use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
@@ -152,19 +152,22 @@ impl<C: Codec> Mixer<C> {
         false
     }
 
-    /// Inserts the copies of the packets directly before `packet` as packets of their own. Those
+    /// Inserts the copies in `packet` of the `reach` packets before it as packets of their own. Those
     /// that are there or were played are refused, which is as it should be and not counted.
     fn insert_copies(
         &mut self,
         key: LegKey,
         packet: &BufferedPacket<'_>,
-        red: &RedPacket<'_>,
+        (red, reach): (&RedPacket<'_>, usize),
         codec: &C,
     ) {
         let Some(talker) = self.talker_mut(key) else { return };
         let mut recovered = 0;
         for copy in red.predecessors(codec, packet.index, packet.timestamp) {
             let Predecessor { index, timestamp, samples, payload } = copy;
+            if packet.index - index > reach as u64 {
+                continue;
+            }
             let copy = BufferedPacket { index, timestamp, samples, payload, ..*packet };
             recovered += u64::from(talker.playout.insert_copy(&copy).is_ok());
         }
@@ -199,7 +202,7 @@ impl<C: Codec> Engine for Mixer<C> {
         let &[receive] = &leg.receive[..] else {
             return Err(AddLegError::Streams { offered: leg.receive.len(), needed: 1 });
         };
-        let stream = Stream {
+        let mut stream = Stream {
             id: leg.id,
             packs_from: Instant::ZERO,
             ssrc: receive.ssrc,
@@ -208,11 +211,12 @@ impl<C: Codec> Engine for Mixer<C> {
             sequence_number: receive.first_sequence_number,
             role: leg.role,
             is_packed: false,
-            copies: 0,
-            singles: 0,
+            copies: CopyOrder::default(),
         };
         let choice = CopyChoice::default();
-        let stream = Stream { copies: if leg.red { choice.copies() } else { 0 }, ..stream };
+        if leg.red {
+            stream.copies.set(choice.copies());
+        }
         let leg = Leg {
             send_ssrc: leg.send_ssrc,
             muted: false,
@@ -319,7 +323,9 @@ impl<C: Codec> Engine for Mixer<C> {
                 talker.playout.buffer_mut().set_redundancy(redundancy);
             }
             if let Some(red) = red {
-                self.insert_copies(key, &packet, &red, &resources.codec);
+                // An onset begins with what was kept.
+                let reach = if is_heard { usize::MAX } else { KEPT_MAX };
+                self.insert_copies(key, &packet, (&red, reach), &resources.codec);
             }
             return inserted;
         }
@@ -362,7 +368,9 @@ impl<C: Codec> Engine for Mixer<C> {
             EngineInput::Reception { leg: key, loss, burst_loss } => {
                 let Some((leg, stream)) = self.legs.get_mut(key) else { return };
                 leg.choice.handle_report(loss, burst_loss);
-                stream.copies = if leg.red { leg.choice.copies() } else { 0 };
+                if leg.red {
+                    stream.copies.set(leg.choice.copies());
+                }
                 if leg.choice.loss() > PACKED_LOSS_MAX {
                     stream.packs_from = stream.packs_from.max(now + LISTENER_AFTER);
                 }

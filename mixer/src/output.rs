@@ -9,7 +9,7 @@ use sabha_media::codec::{Codec, FRAME_SAMPLES, SAMPLE_RATE_HZ};
 use sabha_media::engine::LegKey;
 use sabha_media::limiter::Limiter;
 use sabha_media::outbox::Outbox;
-use sabha_media::red::COPIES_MAX;
+use sabha_media::red::Copies;
 use sabha_media::time::Instant;
 
 use crate::cohorts::{Cohorts, MixTick};
@@ -182,7 +182,7 @@ impl<C: Codec> Output<C> {
             spurt: self.spurt,
             shared,
             recent,
-            shared_red: [None; COPIES_MAX],
+            shared_red: [None; Copies::ANY.len()],
             personals: self.encodes.personals(),
             codec,
             outbox: around.outbox,

@@ -188,7 +188,7 @@ impl Downlink {
     }
 }
 
-/// Inserts the copies of the packets directly before `packet` as packets of their own; returns how
+/// Inserts the copies in `packet` as packets of their own; returns how
 /// many were missing. Those that are there or were played are refused, which is as it should be.
 fn insert_copies(talker: &mut Talker, packet: &BufferedPacket<'_>, red: &RedPacket<'_>) -> u64 {
     let mut recovered = 0;

@@ -238,7 +238,7 @@ impl MemberMedia {
             heard: mix.heard(),
             red_copies: self.downlink.red_copies(),
             recovered: self.downlink.recovered(),
-            copies_out: self.reports.copies(),
+            copies_out: self.uplink.copies().count() as u8,
             round_trip: self.reports.round_trip(),
             own_voice: self.own_voice,
             connected: self.reports.is_connected(),
@@ -291,7 +291,9 @@ impl MemberMedia {
                     self.own_voice = said.own_voice;
                 }
                 self.watch_delay();
-                self.uplink.set_copies(self.reports.copies());
+                if let Some(copies) = self.reports.poll_copies() {
+                    self.uplink.set_copies(copies);
+                }
                 Ok(())
             }
             PacketKind::Neither => Err(DropReason::NotRtp),

@@ -6,7 +6,7 @@ use sabha_media::drop_reason::DropReason;
 use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::leg::Ssrc;
 use sabha_media::reception::{ReceptionReport, Unreported};
-use sabha_media::red::{CopyChoice, REPORTED_MIN};
+use sabha_media::red::{Copies, CopyChoice, REPORTED_MIN};
 use sabha_media::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, LossRle, REPORT_INTERVAL, ReportBlock,
     ReportBlocks, ReportPace, RtcpPacket, RtcpPackets, RtcpWriteError, SenderInfo,
@@ -36,6 +36,8 @@ pub(super) struct Reports {
     last_sr: Option<(CompactNtp, Instant)>,
     round_trip: Option<Duration>,
     choice: CopyChoice,
+    /// Whether the node has reported since copies were last asked for.
+    is_reported: bool,
     /// The newest packet that the node has told of.
     highest_sequence: Option<u32>,
 }
@@ -55,6 +57,7 @@ impl Reports {
             last_sr: None,
             round_trip: None,
             choice: CopyChoice::default(),
+            is_reported: false,
             highest_sequence: None,
         }
     }
@@ -73,9 +76,9 @@ impl Reports {
         self.round_trip
     }
 
-    /// Returns how many copies the node's reports ask for.
-    pub(super) fn copies(&self) -> u8 {
-        self.choice.copies()
+    /// Gives out which copies the node's newest report asks for, once.
+    pub(super) fn poll_copies(&mut self) -> Option<Copies> {
+        std::mem::take(&mut self.is_reported).then(|| self.choice.copies())
     }
 
     /// Learns that something authentic came from the node.
@@ -119,6 +122,7 @@ impl Reports {
         if let Some(fraction_lost) = loss {
             let heard = RemoteReception { fraction_lost, burst_lost, ..Default::default() };
             self.choice.handle_report(heard.loss(), heard.burst_loss());
+            self.is_reported = true;
         }
         Ok(said)
     }

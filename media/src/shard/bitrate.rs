@@ -3,7 +3,7 @@
 //! Copies multiply what a lossy way has to carry, so where they stay for long the node orders less
 //! of each. Pure, told what the node reports; the member encodes.
 
-use crate::red::CopyChoice;
+use crate::red::{Copies, CopyChoice};
 
 /// The most that a member is to send Opus with, in whole kbit/s, or that it is to send with its own
 /// setting; ordered by how much is allowed.
@@ -67,8 +67,8 @@ impl BitrateChoice {
     fn wanted(&self) -> BitrateOrder {
         let heavy = if self.order == LEAST { HEAVY_LOSS_OVER } else { HEAVY_LOSS };
         match self.copies.copies() {
-            0 => BitrateOrder::OWN,
-            1 => BitrateOrder(40),
+            Copies::None => BitrateOrder::OWN,
+            Copies::One => BitrateOrder(40),
             _ if self.copies.loss() < heavy => BitrateOrder(32),
             _ => LEAST,
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::reception::{Reception, ReceptionReport};
-use crate::red::REPORTED_MIN;
+use crate::red::{REPORTED_MIN, UNREPORTED_MAX};
 use crate::rtcp::{
     CompactNtp, ExtendedReport, ExtendedSequence, LossRle, ReportBlocks, ReportPace,
 };
@@ -105,6 +105,8 @@ pub(super) struct Leg {
     pub(super) sender: SrtpSender,
     pub(super) reception: Reception,
     pub(super) remote: RemoteReception,
+    /// Packets that had been sent when the member last reported.
+    pub(super) sent_at_report: u64,
     pub(super) last_sr: Option<(CompactNtp, Instant)>,
     pub(super) orders: LegOrders,
     /// What the member is told of its own voice.
@@ -155,6 +157,7 @@ impl Leg {
             sender,
             reception: Reception::default(),
             remote: RemoteReception::default(),
+            sent_at_report: 0,
             last_sr: None,
             orders: LegOrders::default(),
             own_voice: OwnVoice::default(),
@@ -199,7 +202,7 @@ impl Leg {
             heard.round_trip = block.round_trip(arrival).or(heard.round_trip);
         }
         heard.fraction_lost = lost.checked_div(weights)? as u8;
-        self.remote = heard;
+        (self.remote, self.sent_at_report) = (heard, self.packets_out());
         Some(heard)
     }
 
@@ -242,12 +245,21 @@ impl Leg {
         stream.last = Some((header.timestamp, now));
     }
 
+    /// Returns whether the member was sent so much without reporting that it may never do so.
+    pub(super) fn is_unreported(&self) -> bool {
+        self.packets_out() - self.sent_at_report >= UNREPORTED_MAX
+    }
+
+    fn packets_out(&self) -> u64 {
+        self.sent.iter().map(|(_, stream)| stream.packets).sum()
+    }
+
     pub(super) fn report(&self) -> LegReport {
         LegReport {
             packets_in: self.reception.received(),
             lost: self.reception.lost(),
             jitter: self.reception.jitter(),
-            packets_out: self.sent.iter().map(|(_, stream)| stream.packets).sum(),
+            packets_out: self.packets_out(),
             remote: self.remote,
         }
     }

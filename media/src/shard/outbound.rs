@@ -7,7 +7,7 @@ use super::orders::{bitrate_of, demote_if_quiet};
 use super::{KeepAlive, MEDIA_TIMEOUT, REPORT_TURNS, Shard, ShardCounters, ShardEvent, reports};
 use crate::codec::samples_duration;
 use crate::drop_reason::DropReason;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineInput};
 use crate::leg::LegId;
 use crate::outbox::Body;
 use crate::quality::{CodecQuality, MosCounts, PacketLoss};
@@ -87,6 +87,10 @@ impl<E: Engine> Shard<E> {
         }
         let Some(conference) = conferences.get_mut(leg.conference) else { return };
         demote_if_quiet(now, leg, conference, counters);
+        if leg.is_unreported() {
+            let (leg, loss, burst_loss) = (leg.key, 0.0, Some(0.0));
+            conference.engine.handle_input(now, EngineInput::Reception { leg, loss, burst_loss });
+        }
         let Some(to) = leg.address else { return };
         let (epoch, order) = (conference.epoch, leg.orders.under(*uplink));
         transmit.transmit(to, |slot| {

@@ -96,8 +96,8 @@ pub struct Received {
     pub sources: Vec<(Ssrc, LevelDbov)>,
     /// The packet's own payload.
     pub payload: Vec<u8>,
-    /// Copies of those before, newest first.
-    pub copies: Vec<Vec<u8>>,
+    /// Copies of those before, newest first, with how many packets before.
+    pub copies: Vec<(usize, Vec<u8>)>,
 }
 
 impl Room {
@@ -321,9 +321,11 @@ impl Member {
         let red =
             (packet.payload_type() == RED).then(|| RedPacket::parse(packet.payload()).unwrap());
         let payload = red.map_or(packet.payload(), |red| red.primary().payload);
-        let copies = red
-            .into_iter()
-            .flat_map(|red| red.copies().map(|copy| copy.payload.to_vec()).collect::<Vec<_>>());
+        let copies = red.into_iter().flat_map(|red| {
+            red.copies()
+                .map(|copy| (copy.offset as usize / FRAME_SAMPLES, copy.payload.to_vec()))
+                .collect::<Vec<_>>()
+        });
         self.received.push(Received {
             at,
             marker: packet.marker(),
