@@ -41,8 +41,24 @@ fn parts_are_sent_to_in_turn() {
 }
 
 #[test]
+fn gathered_packets_count_each_and_keep_the_cadence() {
+    let output =
+        floor(&["--sockets", "30", "--size", "110", "--seconds", "0.3", "--gather", "3", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let floor: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (packets, received) = (floor["packets"].as_u64().unwrap(), floor["received"].as_u64());
+    assert!(packets > 0 && packets.is_multiple_of(90), "whole rounds: {packets}");
+    assert!(packets <= 90 * 17, "no more than one round every 20 ms: {packets}");
+    assert!(received.unwrap() >= packets, "each is received by itself: {received:?}");
+    assert!(floor["interval_ms"].as_f64().unwrap() > 15.0, "{floor}");
+    assert_eq!((floor["bytes_mean"].as_f64(), floor["gather"].as_u64()), (Some(110.0), Some(3)));
+}
+
+#[test]
 fn impossible_plans_are_refused() {
-    for arguments in [["--sockets", "0"], ["--size", "0"], ["--interval-ms", "0"]] {
+    for arguments in
+        [["--sockets", "0"], ["--size", "0"], ["--interval-ms", "0"], ["--gather", "0"]]
+    {
         let output = floor(&arguments);
         assert!(!output.status.success() && output.stdout.is_empty(), "{arguments:?}");
     }

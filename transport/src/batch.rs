@@ -42,27 +42,69 @@ impl SendBatch {
         self.count = 0;
     }
 
-    /// Returns target and payload of the datagram at `index`.
-    pub(crate) fn datagram(&self, index: usize) -> (SocketAddr, &[u8]) {
-        assert!(index < self.count, "index of a datagram in this batch");
-        let (to, len) = self.targets[index];
-        (to, &self.slab[index * SLOT_STRIDE..][..len])
-    }
-
-    /// Returns the number of datagrams.
-    pub(crate) fn len(&self) -> usize {
-        self.count
-    }
-
     /// Says whether the next `push` would panic.
     pub(crate) fn is_full(&self) -> bool {
         self.count == DATAGRAMS_MAX
     }
 }
 
+impl Datagrams for SendBatch {
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn datagram(&self, index: usize) -> (SocketAddr, &[u8]) {
+        assert!(index < self.count, "index of a datagram in this batch");
+        let (to, len) = self.targets[index];
+        (to, &self.slab[index * SLOT_STRIDE..][..len])
+    }
+}
+
+/// Datagrams in the order in which they are to leave.
+pub(crate) trait Datagrams {
+    /// Returns the number of datagrams.
+    fn len(&self) -> usize;
+
+    /// Returns target and payload of the datagram at `index`, which is below `len`.
+    fn datagram(&self, index: usize) -> (SocketAddr, &[u8]);
+
+    /// Returns how many datagrams from `first` on may leave as one message that the kernel cuts
+    /// (GSO): to one address and as long as the first, but for the last, which may be shorter.
+    ///
+    /// At least 1, at most `SEGMENTS_MAX`.
+    fn run_len(&self, first: usize) -> usize {
+        let (to, bytes) = self.datagram(first);
+        let (size, end) = (bytes.len(), self.len().min(first + SEGMENTS_MAX));
+        for index in first + 1..end {
+            let (other, bytes) = self.datagram(index);
+            if other != to || bytes.len() > size || bytes.is_empty() {
+                return index - first;
+            }
+            if bytes.len() < size {
+                return index + 1 - first;
+            }
+        }
+        end - first
+    }
+}
+
+impl Datagrams for [(SocketAddr, &[u8])] {
+    fn len(&self) -> usize {
+        <[_]>::len(self)
+    }
+
+    fn datagram(&self, index: usize) -> (SocketAddr, &[u8]) {
+        self[index]
+    }
+}
+
 /// Datagrams in a batch: chosen because 16 already gain what batching gains, and 256 (384 KiB)
 /// still fit an L2 cache.
 pub(crate) const DATAGRAMS_MAX: usize = 256;
+
+/// Datagrams in a message that the kernel cuts: 43 of full length still fit an IPv4 packet of
+/// 65,535 bytes. The kernel takes 64 (UDP_MAX_SEGMENTS).
+const SEGMENTS_MAX: usize = (65_535 - 20 - 8) / DATAGRAM_SIZE_MAX;
 
 /// Distance of two slots in bytes: `DATAGRAM_SIZE_MAX` rounded up to a cache line.
 const SLOT_STRIDE: usize = DATAGRAM_SIZE_MAX.next_multiple_of(64);
@@ -100,5 +142,44 @@ mod tests {
             usize::MAX
         });
         assert_eq!(batch.datagram(0).1.len(), DATAGRAM_SIZE_MAX);
+    }
+
+    /// Returns the lengths of all runs of such datagrams, given as port and length.
+    fn runs(datagrams: &[(u16, usize)]) -> Vec<usize> {
+        let mut batch = SendBatch::new();
+        for (port, len) in datagrams {
+            batch.push(to(*port), |_| *len);
+        }
+        let (mut first, mut runs) = (0, vec![]);
+        while first < batch.len() {
+            runs.push(batch.run_len(first));
+            first += runs[runs.len() - 1];
+        }
+        runs
+    }
+
+    #[test]
+    fn run_goes_to_one_address() {
+        assert_eq!(runs(&[(1, 9), (1, 9), (2, 9), (2, 9), (2, 9), (1, 9)]), [2, 3, 1]);
+    }
+
+    #[test]
+    fn run_ends_with_a_shorter_datagram_and_before_a_longer_one() {
+        assert_eq!(runs(&[(1, 9), (1, 9), (1, 8), (1, 8), (1, 9)]), [3, 1, 1]);
+        assert_eq!(runs(&[(1, 8), (1, 9), (1, 9)]), [1, 2]);
+    }
+
+    #[test]
+    fn run_fits_an_ip_packet() {
+        assert_eq!(runs(&[(1, DATAGRAM_SIZE_MAX); 100]), [43, 43, 14]);
+    }
+
+    #[test]
+    fn empty_datagram_of_a_slice_is_no_part_of_a_run() {
+        let datagrams: [(SocketAddr, &[u8]); 4] =
+            [(to(1), b"x"), (to(1), b""), (to(1), b""), (to(1), b"x")];
+        for first in 0..4 {
+            assert_eq!(datagrams[..].run_len(first), 1);
+        }
     }
 }

@@ -48,6 +48,12 @@ counters! {
     bytes_out,
     /// Calls of sendmmsg.
     syscalls_out,
+    /// Messages among them that held several datagrams to one address, for the kernel to cut (GSO).
+    gso_messages,
+    /// Datagrams in these messages.
+    gso_segments,
+    /// Such messages that the kernel refused, so that their datagrams were offered singly.
+    gso_fallbacks,
     /// Received datagrams dropped: longer than `DATAGRAM_SIZE_MAX`, or cut off by the kernel.
     dropped_oversized,
     /// Received datagrams dropped: no payload.

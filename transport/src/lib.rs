@@ -1,8 +1,8 @@
 //! The only home of media sockets, of their drivers and of the clock.
 //!
 //! On a packet's way this crate is step 1 (`recvmmsg` into a fixed slab, each datagram handed to an
-//! [`Endpoint`]) and step 5 (what the endpoint wrote leaves by `sendmmsg`). It knows addresses and
-//! bytes, never conferences, keys or codecs. A [`Driver`] runs endpoints on one thread; control
+//! [`Endpoint`]) and step 5 (what the endpoint wrote leaves by `sendmmsg`, and what goes to one
+//! address as one message, which the kernel cuts). It knows addresses and bytes, never conferences, keys or codecs. A [`Driver`] runs endpoints on one thread; control
 //! talks to that thread through a [`DriverHandle`], by a bounded queue that never carries media.
 //!
 //! Linux only. All `unsafe` code is in the module `raw`.
@@ -18,6 +18,7 @@ mod error;
 mod flush;
 #[cfg(feature = "glommio")]
 mod glommio_driver;
+mod gso;
 mod handle;
 mod intake;
 mod key;
@@ -43,7 +44,7 @@ pub use key::EndpointKey;
 pub use load::{LOAD_INTERVAL, Load};
 pub use poll_driver::PollDriver;
 pub use raw::limit::raise_descriptor_limit;
-pub use raw::send::BATCH_MAX;
+pub use raw::send::{BATCH_MAX, SendHeaders};
 pub use raw::socket::MediaSocket;
 #[cfg(feature = "glommio")]
 pub use raw::uring::UringRefusal;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use sabha_media::transmit::Transmit;
 
-use crate::batch::SendBatch;
+use crate::batch::{Datagrams, SendBatch};
 use crate::counters::SharedCounters;
 use crate::flush::{Kernel, send_all};
+use crate::gso::Gso;
 use crate::raw::send::SendHeaders;
 use crate::raw::socket::MediaSocket;
 
@@ -45,9 +46,10 @@ impl Sender {
     pub(crate) fn outgoing<'a>(
         &'a mut self,
         socket: &'a MediaSocket,
+        gso: &'a mut Gso,
         counters: &'a SharedCounters,
     ) -> Outgoing<'a> {
-        Outgoing { sender: self, socket, counters }
+        Outgoing { sender: self, socket, gso, counters }
     }
 
     /// Says whether the kernel took anything since the last call.
@@ -69,6 +71,7 @@ impl Sender {
 pub(crate) struct Outgoing<'a> {
     sender: &'a mut Sender,
     socket: &'a MediaSocket,
+    gso: &'a mut Gso,
     counters: &'a SharedCounters,
 }
 
@@ -93,7 +96,7 @@ impl<'a> Outgoing<'a> {
         let Sender { batch, headers, wait_left, is_sent, .. } = &mut *self.sender;
         if batch.len() > 0 {
             let mut kernel = SocketKernel { headers, socket: self.socket };
-            *is_sent |= send_all(batch, &mut kernel, wait_left, self.counters) > 0;
+            *is_sent |= send_all(batch, self.gso, &mut kernel, wait_left, self.counters) > 0;
             batch.clear();
         }
     }
@@ -115,8 +118,8 @@ struct SocketKernel<'a> {
 }
 
 impl Kernel for SocketKernel<'_> {
-    fn send(&mut self, batch: &SendBatch, first: usize) -> io::Result<usize> {
-        self.headers.send(self.socket, batch, first)
+    fn send(&mut self, batch: &SendBatch, first: usize, is_gathering: bool) -> io::Result<usize> {
+        self.headers.send(self.socket, batch, first, is_gathering)
     }
 
     fn wait_writable(&mut self, timeout: Duration) -> Duration {
@@ -130,3 +133,36 @@ const SEND_WAIT_MAX: Duration = Duration::from_millis(2);
 /// Datagrams taken in and written before deadlines are looked at: at 3.5 µs of sending for each,
 /// 0.2 ms. A single call into an endpoint may still write more.
 const WORK_PER_LOOK: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_that_the_kernel_refuses_to_cut_leaves_singly() {
+        let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.make_uncuttable();
+        let sink = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        sink.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let to = sink.local_addr().unwrap();
+        let (mut sender, mut gso) = (Sender::new(), Gso::new(true));
+        let counters = SharedCounters::default();
+        let mut outgoing = sender.outgoing(&socket, &mut gso, &counters);
+        for number in 0..3 {
+            outgoing.transmit(to, |slot| {
+                slot[0] = number;
+                100
+            });
+        }
+        outgoing.flush();
+        for number in 0..3 {
+            let mut got = [0xff; 200];
+            assert_eq!(sink.recv(&mut got).unwrap(), 100);
+            assert_eq!(got[0], number);
+        }
+        let counters = counters.snapshot();
+        assert_eq!((counters.datagrams_out, counters.gso_messages), (3, 0));
+        assert_eq!((counters.gso_fallbacks, counters.syscalls_out), (1, 2));
+        assert!(!gso.is_on());
+    }
+}

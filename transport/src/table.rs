@@ -1,6 +1,7 @@
 //! The endpoints of one thread.
 
 use crate::endpoint::Endpoint;
+use crate::gso::Gso;
 use crate::key::EndpointKey;
 use crate::raw::socket::MediaSocket;
 
@@ -10,6 +11,8 @@ pub(crate) struct Slot<E> {
     pub(crate) parts: Box<(MediaSocket, E)>,
     /// The socket's overflow count as last seen, to count its growth.
     pub(crate) overflows_seen: u32,
+    /// Whether datagrams to one address leave together.
+    pub(crate) gso: Gso,
 }
 
 /// Endpoints by index; at most as many as the key allocator hands out.
@@ -30,7 +33,8 @@ impl<E: Endpoint> EndpointTable<E> {
             self.slots.resize_with(index + 1, || None);
         }
         debug_assert!(self.slots[index].is_none(), "the allocator hands out free places");
-        self.slots[index] = Some(Slot { key, parts, overflows_seen: 0 });
+        let gso = Gso::new(parts.0.is_gso());
+        self.slots[index] = Some(Slot { key, parts, overflows_seen: 0, gso });
     }
 
     /// Takes an endpoint out, if the key is live.

@@ -202,7 +202,7 @@ impl<E: Endpoint> Turns<E> {
     ) {
         let Some(slot) = self.table.at(index) else { return self.deadlines.set(index, None) };
         let (socket, endpoint) = &mut *slot.parts;
-        call(endpoint, &mut self.sender.outgoing(socket, &self.shared.counters));
+        call(endpoint, &mut self.sender.outgoing(socket, &mut slot.gso, &self.shared.counters));
         self.settle(index, not_before);
     }
 
@@ -210,7 +210,7 @@ impl<E: Endpoint> Turns<E> {
     fn settle(&mut self, index: u32, not_before: Instant) {
         let Some(slot) = self.table.at(index) else { return };
         let (socket, endpoint) = &mut *slot.parts;
-        self.sender.outgoing(socket, &self.shared.counters).flush();
+        self.sender.outgoing(socket, &mut slot.gso, &self.shared.counters).flush();
         if self.sender.take_sent() {
             endpoint.handle_sent(self.clock.now());
         }

@@ -16,9 +16,11 @@ use sabha_transport::{
 
 use crate::{CORE, floor, thread_cpu};
 
-/// Sends a datagram to each sink on every tick.
+/// Sends datagrams to each sink on every tick.
 struct Fan {
     sinks: Vec<SocketAddr>,
+    /// Datagrams for each sink.
+    segments: usize,
     next_tick: Instant,
     ticks: u32,
     cpu_at_start: Duration,
@@ -46,10 +48,12 @@ impl Endpoint for Fan {
             return;
         }
         for sink in &self.sinks {
-            out.transmit(*sink, |slot| {
-                slot[..DATAGRAM.len()].copy_from_slice(&DATAGRAM);
-                DATAGRAM.len()
-            });
+            for _ in 0..self.segments {
+                out.transmit(*sink, |slot| {
+                    slot[..DATAGRAM.len()].copy_from_slice(&DATAGRAM);
+                    DATAGRAM.len()
+                });
+            }
         }
     }
 
@@ -82,7 +86,7 @@ impl Endpoint for Sink {
 }
 
 /// Runs driver and floor in turn, and prints a line.
-pub fn measure(kind: DriverKind, sinks: usize, gather: Duration) {
+pub fn measure(kind: DriverKind, sinks: usize, segments: usize, gather: Duration) {
     raise_descriptor_limit().unwrap();
     let clock = Clock::process();
     let config = DriverConfig { core: Some(0), real_time: true, gather, ..DriverConfig::default() };
@@ -101,15 +105,15 @@ pub fn measure(kind: DriverKind, sinks: usize, gather: Duration) {
     };
     let (receiving_before, received_before) = (cpu_of_receiver(), receiver.counters());
     let first = clock.now() + PERIOD;
-    let (fan, done) = start_fan(kind, &addrs, first);
+    let (fan, done) = start_fan(kind, &addrs, segments, first);
     let floor_first = first + PERIOD / 2;
     let floor = std::thread::scope(|scope| {
-        let run = || floor::run(&addrs, &DATAGRAM, clock, floor_first, PERIOD, TICKS);
+        let run = || floor::run(&addrs, &DATAGRAM, segments, clock, floor_first, PERIOD, TICKS);
         scope.spawn(run).join().unwrap()
     });
     let fan_cpu = done.recv().unwrap();
     // Driver and floor have sent this many each, the ticks of the warm-up included.
-    let sent_in_all = 2 * u64::from(TICKS.end) * sinks as u64;
+    let sent_in_all = 2 * u64::from(TICKS.end) * (sinks * segments) as u64;
     let is_drained = |receiver: &DriverHandle<Sink>| {
         receiver.counters().datagrams_in - received_before.datagrams_in == sent_in_all
     };
@@ -118,11 +122,11 @@ pub fn measure(kind: DriverKind, sinks: usize, gather: Duration) {
     }
     let (receiving, received) = (cpu_of_receiver() - receiving_before, receiver.counters());
     let (sent, lateness) = (fan.counters(), fan.counters().lateness);
-    let datagrams = (TICKS.len() * sinks) as f64;
+    let datagrams = (TICKS.len() * sinks * segments) as f64;
     let taken = received.datagrams_in - received_before.datagrams_in;
     println!(
-        "fan, {name}, {sinks} sinks, gathering for {gather:?}: {:.2} µs for each datagram sent, {:.2} times the floor of \
-         {:.2}; {:.2} µs for each of {taken} received in {} calls after {} waits; {} calls, \
+        "fan, {name}, {sinks} sinks, {segments} at a time, gathering for {gather:?}: {:.2} µs for \
+         each datagram sent, {:.2} times the floor of {:.2}; {:.2} µs for each of {taken} received in {} calls after {} waits; {} calls, \
          lateness p99 {:?}",
         micros(fan_cpu) / datagrams,
         fan_cpu.as_secs_f64() / floor.as_secs_f64(),
@@ -150,13 +154,15 @@ fn add(receiver: &DriverHandle<Sink>, socket: MediaSocket) -> sabha_transport::E
 fn start_fan(
     kind: DriverKind,
     addrs: &[SocketAddr],
+    segments: usize,
     first: Instant,
 ) -> (DriverHandle<Fan>, Receiver<Duration>) {
     let config = DriverConfig { core: Some(CORE), real_time: true, ..DriverConfig::default() };
     let (fan, _) = start_driver(kind, config, Clock::process()).unwrap();
     let (done, is_done) = mpsc::channel();
     let sinks = addrs.to_vec();
-    let endpoint = Fan { sinks, next_tick: first, ticks: 0, cpu_at_start: Duration::ZERO, done };
+    let cpu_at_start = Duration::ZERO;
+    let endpoint = Fan { sinks, segments, next_tick: first, ticks: 0, cpu_at_start, done };
     let socket = MediaSocket::bind("0.0.0.0:0".parse().unwrap()).unwrap();
     fan.add(socket, endpoint).unwrap();
     (fan, is_done)

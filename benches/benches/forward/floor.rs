@@ -9,11 +9,12 @@ use sabha_transport::{BATCH_MAX, Clock};
 
 use crate::{CORE, prepare_thread, thread_cpu};
 
-/// Sends one datagram of `bytes` to each sink at `first` and every `period`; returns the processor
-/// time of the ticks after `warm_up`, with the waits before them.
+/// Sends `segments` datagrams of `bytes` to each sink at `first` and every `period`, several as one
+/// message that the kernel cuts; returns the processor time of `ticks`, with the waits before them.
 pub fn run(
     sinks: &[SocketAddr],
     bytes: &[u8],
+    segments: usize,
     clock: Clock,
     first: Instant,
     period: Duration,
@@ -21,13 +22,15 @@ pub fn run(
 ) -> Duration {
     prepare_thread(CORE);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    cut(&socket, if segments > 1 { bytes.len() } else { 0 });
+    let message = bytes.repeat(segments);
     let mut slab = vec![0; BATCH_MAX * SLOT_STRIDE];
-    slab.chunks_mut(SLOT_STRIDE).for_each(|slot| slot[..bytes.len()].copy_from_slice(bytes));
+    slab.chunks_mut(SLOT_STRIDE).for_each(|slot| slot[..message.len()].copy_from_slice(&message));
     let mut names: Vec<_> = sinks.iter().copied().map(name).collect();
     let mut iovecs: Vec<_> = (0..sinks.len())
         .map(|place| libc::iovec {
             iov_base: slab[place % BATCH_MAX * SLOT_STRIDE..].as_mut_ptr().cast(),
-            iov_len: bytes.len(),
+            iov_len: message.len(),
         })
         .collect();
     let mut headers = headers(&mut names, &mut iovecs);
@@ -43,6 +46,16 @@ pub fn run(
         }
     }
     thread_cpu() - spent_before
+}
+
+/// Makes the kernel cut each message into datagrams of `size` bytes; 0 leaves them whole.
+fn cut(socket: &UdpSocket, size: usize) {
+    let (fd, size) = (socket.as_raw_fd(), libc::c_int::try_from(size).unwrap());
+    // SAFETY: the pointer is to a live int of the length given.
+    let result = unsafe {
+        libc::setsockopt(fd, libc::SOL_UDP, libc::UDP_SEGMENT, (&raw const size).cast(), 4)
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
 fn send(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) {

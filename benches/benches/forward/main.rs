@@ -47,8 +47,9 @@ fn main() {
     for sinks in [1_000, 3_000] {
         for kind in [DriverKind::Poll, DriverKind::Glommio] {
             if is_wanted("fan") {
-                fan::measure(kind, sinks, Duration::ZERO);
-                fan::measure(kind, sinks, Duration::from_millis(1));
+                fan::measure(kind, sinks, 1, Duration::ZERO);
+                fan::measure(kind, sinks, 1, Duration::from_millis(1));
+                fan::measure(kind, sinks, 3, Duration::from_millis(1));
             }
         }
     }

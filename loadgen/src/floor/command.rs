@@ -15,12 +15,16 @@ pub struct FloorArgs {
     /// Octets of each UDP payload
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=1_472))]
     size: u16,
-    /// Time between two packets to the same socket, in ms
+    /// Time between two sends to the same socket, in ms
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     interval_ms: u64,
     /// Parts that the sockets are sent to in turn; a mixer with packets of 60 ms has 3
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50))]
     cohorts: u32,
+    /// Packets for a socket at a time, in one message that the kernel cuts (GSO); as a bridge sends
+    /// under load
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=43))]
+    gather: u32,
     /// Seconds to measure
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
@@ -43,6 +47,7 @@ impl FloorArgs {
             sizes: vec![self.size.into()],
             interval: Duration::from_millis(self.interval_ms),
             cohorts: self.cohorts as usize,
+            gather: self.gather as usize,
             seconds: self.seconds.clamp(0.1, SECONDS_MAX),
         };
         let floor = match &self.with {

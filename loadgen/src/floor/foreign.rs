@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::{FloorError, Order, Sent};
 
-/// Runs a program that is told size, interval in ms and seconds as arguments and the ports on its
-/// standard input, and that prints CPU in ns, packets, and packets with its warm-up.
+/// Runs a program that is told size, interval in ms, seconds and packets at a time as arguments and
+/// the ports on its standard input, and that prints CPU in ns, packets, and packets with its warm-up.
 pub(super) fn run(program: &Path, order: &Order) -> Result<Sent, FloorError> {
     let size = order.sizes.first().copied().unwrap_or(0);
     let mut child = Command::new(program)
-        .args([size.to_string(), order.interval.as_millis().to_string(), order.seconds.to_string()])
+        .args([size.to_string(), order.interval.as_millis().to_string()])
+        .args([order.seconds.to_string(), order.gather.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -34,6 +34,9 @@ pub struct FloorPlan {
     /// Parts that the sockets are sent to in turn within `interval`; 1 sends to all at once. A
     /// mixer with packets of 60 ms sends a third of them every 20 ms.
     pub cohorts: usize,
+    /// Packets for a socket at a time, all of one size, sent as one message that the kernel cuts
+    /// (GSO).
+    pub gather: usize,
     /// How long to measure, after a warm-up.
     pub seconds: f64,
 }
@@ -55,7 +58,8 @@ fn measure_with(
     plan: &FloorPlan,
     send: impl FnOnce(&Order) -> Result<Sent, FloorError>,
 ) -> Result<Floor, FloorError> {
-    if plan.sockets == 0 || plan.sizes.is_empty() || plan.interval.is_zero() || plan.cohorts == 0 {
+    let counts = [plan.sockets, plan.sizes.len(), plan.cohorts, plan.gather];
+    if counts.contains(&0) || plan.interval.is_zero() {
         return Err(FloorError::EmptyPlan);
     }
     let receivers = Receivers::start(plan.sockets)?;
@@ -64,6 +68,7 @@ fn measure_with(
         sizes: plan.sizes.clone(),
         interval: plan.interval,
         cohorts: plan.cohorts.min(plan.sockets),
+        gather: plan.gather,
         seconds: plan.seconds,
     };
     let sent = send(&order)?;
@@ -77,7 +82,8 @@ fn measure_with(
         received,
         sockets: u32::try_from(plan.sockets).unwrap_or(u32::MAX),
         bytes_mean: plan.sizes.iter().sum::<usize>() as f64 / plan.sizes.len() as f64,
-        interval_ms: sent.interval_ms(plan.sockets),
+        interval_ms: sent.interval_ms(plan.sockets * plan.gather),
+        gather: u32::try_from(plan.gather).unwrap_or(u32::MAX),
         seconds: sent.elapsed.as_secs_f64(),
     })
 }
@@ -89,6 +95,7 @@ struct Order {
     sizes: Vec<usize>,
     interval: Duration,
     cohorts: usize,
+    gather: usize,
     seconds: f64,
 }
 
@@ -107,9 +114,11 @@ struct Sent {
 
 impl Sent {
     /// The cadence that was kept: on a machine that is too slow, longer than the one ordered.
-    fn interval_ms(&self, sockets: usize) -> f64 {
-        let packets_each = self.datagrams as f64 / sockets as f64;
-        self.elapsed.as_secs_f64() * 1e3 / packets_each
+    ///
+    /// Takes how many packets were due at a time, to all sockets together.
+    fn interval_ms(&self, packets_due: usize) -> f64 {
+        let times = self.datagrams as f64 / packets_due as f64;
+        self.elapsed.as_secs_f64() * 1e3 / times
     }
 }
 
@@ -141,12 +150,13 @@ impl fmt::Display for Floor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:.3} µs of CPU for each packet: {} of {:.0} octets to {} sockets, each every {:.1} \
-             ms, for {:.1} s",
+            "{:.3} µs of CPU for each packet: {} of {:.0} octets to {} sockets, {} to each every \
+             {:.1} ms, for {:.1} s",
             self.cpu_us_per_packet,
             self.packets,
             self.bytes_mean,
             self.sockets,
+            self.gather,
             self.interval_ms,
             self.seconds
         )
@@ -157,7 +167,9 @@ impl fmt::Display for Floor {
 #[derive(Debug, thiserror::Error)]
 pub enum FloorError {
     /// The plan sends nothing.
-    #[error("the floor needs at least one socket, one size, one part and an interval above 0")]
+    #[error(
+        "the floor needs at least one socket, one size, one part, one packet and an interval above 0"
+    )]
     EmptyPlan,
     /// The receiving side could not be set up.
     #[error("cannot set up {sockets} receiving sockets: {reason}")]

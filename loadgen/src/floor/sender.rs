@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{fs, io, iter, thread};
 
-use sabha_transport::MediaSocket;
+use sabha_transport::{MediaSocket, SendHeaders};
 
 use super::{Order, Sent};
 
@@ -26,7 +26,8 @@ fn send(order: &Order) -> io::Result<Sent> {
     let bytes = vec![0x5a; size_max];
     let cohort = order.to.len().div_ceil(order.cohorts);
     let mut rounds = Rounds::new(order.interval.div_f64(order.cohorts as f64));
-    let mut batch = Vec::with_capacity(cohort);
+    let mut batch = Vec::with_capacity(cohort * order.gather);
+    let mut headers = SendHeaders::new();
     let mut run = |until: f64| -> io::Result<u64> {
         let (start, mut datagrams) = (Instant::now(), 0);
         while start.elapsed().as_secs_f64() < until {
@@ -34,7 +35,12 @@ fn send(order: &Order) -> io::Result<Sent> {
             let size = order.sizes[(round / order.cohorts as u64) as usize % order.sizes.len()];
             let nth = (round % order.cohorts as u64) as usize;
             let to = order.to.chunks(cohort).nth(nth).unwrap_or_default();
-            datagrams += send_round(&socket, to, &bytes[..size], &mut batch)?;
+            batch.clear();
+            let datagrams_for =
+                |to: &SocketAddr| iter::repeat_n((*to, &bytes[..size]), order.gather);
+            batch.extend(to.iter().flat_map(datagrams_for));
+            send_round(&socket, &mut headers, &batch)?;
+            datagrams += batch.len() as u64;
         }
         Ok(datagrams)
     };
@@ -45,25 +51,21 @@ fn send(order: &Order) -> io::Result<Sent> {
     Ok(Sent { cpu, elapsed: start.elapsed(), datagrams, datagrams_all: warm_up + datagrams })
 }
 
-/// Sends the same bytes to each address; returns how many datagrams the kernel took.
-fn send_round<'a>(
+/// Sends all datagrams, those for one address in one message.
+fn send_round(
     socket: &MediaSocket,
-    to: &[SocketAddr],
-    bytes: &'a [u8],
-    batch: &mut Vec<(SocketAddr, &'a [u8])>,
-) -> io::Result<u64> {
-    batch.clear();
-    batch.extend(to.iter().map(|to| (*to, bytes)));
-    let mut sent = 0;
-    while sent < batch.len() {
-        match socket.send_batch(&batch[sent..]) {
-            Ok(count) => sent += count,
+    headers: &mut SendHeaders,
+    mut datagrams: &[(SocketAddr, &[u8])],
+) -> io::Result<()> {
+    while !datagrams.is_empty() {
+        match headers.send_batch(socket, datagrams) {
+            Ok(count) => datagrams = &datagrams[count..],
             // Over loopback only for a moment, as a receiver that is full drops.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
             Err(error) => return Err(error),
         }
     }
-    Ok(sent as u64)
+    Ok(())
 }
 
 /// Wakes at a fixed cadence; what is missed is not made up for.

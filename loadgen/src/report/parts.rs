@@ -77,8 +77,11 @@ pub struct Floor {
     pub sockets: u32,
     /// Octets of a packet, mean.
     pub bytes_mean: f64,
-    /// Time between two packets to the same socket as it was kept, in ms.
+    /// Time between two sends to the same socket as it was kept, in ms.
     pub interval_ms: f64,
+    /// Packets in each of these, as one message; 0 in records from before there was a choice.
+    #[serde(default)]
+    pub gather: u32,
     /// Seconds measured.
     pub seconds: f64,
 }

@@ -12,11 +12,13 @@ use crate::error::BindError;
 /// A non-blocking UDP socket for media.
 ///
 /// Large buffers, kernel receive stamps (SO_TIMESTAMPNS), a count of what the kernel dropped
-/// (SO_RXQ_OVFL), and coalesced receive (UDP_GRO) where the kernel has it.
+/// (SO_RXQ_OVFL), and coalesced receive (UDP_GRO) where the kernel has it. Datagrams to one address
+/// leave as one message (UDP_SEGMENT) where the kernel knows that.
 #[derive(Debug)]
 pub struct MediaSocket {
     socket: UdpSocket,
     is_gro: bool,
+    is_gso: bool,
 }
 
 impl MediaSocket {
@@ -46,12 +48,14 @@ impl MediaSocket {
             }
         }
         let is_gro = set(&fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+        // Size 0 cuts nothing that does not ask for it; a kernel without GSO does not know the option.
+        let is_gso = set(&fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
         let mut raw = RawAddr::empty();
         let len = raw.store(addr);
         // SAFETY: `raw` holds an address of `len` bytes.
         check(unsafe { libc::bind(fd.as_raw_fd(), raw.as_mut_ptr().cast(), len) })
             .map_err(failed("bind"))?;
-        Ok(Self { socket: UdpSocket::from(fd), is_gro })
+        Ok(Self { socket: UdpSocket::from(fd), is_gro, is_gso })
     }
 
     /// Returns the bound address, with the port that the kernel chose.
@@ -67,6 +71,11 @@ impl MediaSocket {
         self.is_gro
     }
 
+    /// Says whether the kernel cuts a message into datagrams; a device may refuse it all the same.
+    pub fn is_gso(&self) -> bool {
+        self.is_gso
+    }
+
     /// Waits until the socket takes datagrams again, or for `timeout`; returns the time waited.
     pub(crate) fn wait_writable(&self, timeout: Duration) -> Duration {
         let start = Instant::now();
@@ -76,6 +85,19 @@ impl MediaSocket {
         // the caller tries to send again either way, within a budget.
         unsafe { libc::ppoll(&raw mut poll, 1, &raw const timeout, std::ptr::null()) };
         start.elapsed()
+    }
+
+    /// Makes the kernel refuse GSO on this socket, which it does without checksums.
+    #[cfg(test)]
+    pub(crate) fn make_uncuttable(&self) {
+        let (fd, one) = (self.raw_fd(), 1 as libc::c_int);
+        let len = socklen_of::<libc::c_int>();
+        // SAFETY: the pointer is to a live int of `len` bytes.
+        check(unsafe {
+            let value = (&raw const one).cast();
+            libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, value, len)
+        })
+        .unwrap();
     }
 
     /// Returns the descriptor; it lives as long as `self`.

@@ -71,10 +71,10 @@ impl<E: Endpoint> Turns<E> {
         first: usize,
         reading: ClockReading,
     ) -> Option<usize> {
-        let Slot { parts, overflows_seen, .. } = self.table.at(index)?;
+        let Slot { parts, overflows_seen, gso, .. } = self.table.at(index)?;
         let (socket, endpoint) = &mut **parts;
         let message = self.slab.message(place);
-        let mut outgoing = self.sender.outgoing(socket, &self.shared.counters);
+        let mut outgoing = self.sender.outgoing(socket, gso, &self.shared.counters);
         intake::count_overflows(&message, overflows_seen, &self.shared.counters);
         intake::hand_over(message, first, reading, endpoint, &mut outgoing)
     }

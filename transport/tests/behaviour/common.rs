@@ -29,8 +29,8 @@ pub enum Order {
     Note(u64),
     /// Set or clear the deadline.
     Deadline(Option<Instant>),
-    /// Send datagrams of a length to an address.
-    Send { to: SocketAddr, len: usize, count: usize },
+    /// Send datagrams to an address.
+    Send { to: SocketAddr, datagrams: Vec<Vec<u8>> },
     /// Say that the thread is here, and stay until the test lets go.
     Block { entered: SyncSender<()>, release: Receiver<()> },
 }
@@ -90,9 +90,12 @@ impl Endpoint for Probe {
         match order {
             Order::Note(number) => self.tell(Event::Noted(number)),
             Order::Deadline(deadline) => self.deadline = deadline,
-            Order::Send { to, len, count } => {
-                for _ in 0..count {
-                    out.transmit(to, |_| len);
+            Order::Send { to, datagrams } => {
+                for bytes in datagrams {
+                    out.transmit(to, |slot| {
+                        slot[..bytes.len()].copy_from_slice(&bytes);
+                        bytes.len()
+                    });
                 }
             }
             Order::Block { entered, release } => {

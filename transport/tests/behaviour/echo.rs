@@ -71,14 +71,14 @@ fn sender_learns_when_its_datagrams_left() {
     let key = driver.add(socket, probe).unwrap();
     let sink = client("127.0.0.1:0");
     let to = sink.local_addr().unwrap();
-    driver.send(key, Order::Send { to, len: 0, count: 3 }).unwrap();
+    driver.send(key, Order::Send { to, datagrams: vec![vec![0; 0]; 3] }).unwrap();
     driver.send(key, Order::Note(1)).unwrap();
     let first = wait_for(&events, Some);
     assert!(matches!(first, Event::Noted(1)), "nothing was written, so nothing was sent");
 
     // More than one batch holds: one call, one report.
     let before = Clock::process().now();
-    driver.send(key, Order::Send { to, len: 10, count: 600 }).unwrap();
+    driver.send(key, Order::Send { to, datagrams: vec![vec![0; 10]; 600] }).unwrap();
     driver.send(key, Order::Note(2)).unwrap();
     let mut reports = 0;
     wait_for(&events, |event| match event {
@@ -101,7 +101,9 @@ fn address_of_the_other_family_is_counted_and_dropped() {
         let driver = start(DriverConfig::default());
         let (probe, events) = Probe::new();
         let key = driver.add(bind(from).0, probe).unwrap();
-        driver.send(key, Order::Send { to: to.parse().unwrap(), len: 1, count: 2 }).unwrap();
+        driver
+            .send(key, Order::Send { to: to.parse().unwrap(), datagrams: vec![vec![0; 1]; 2] })
+            .unwrap();
         driver.send(key, Order::Note(1)).unwrap();
         assert!(matches!(wait_for(&events, Some), Event::Noted(1)));
         assert_eq!(driver.counters().dropped_unreachable, 2);

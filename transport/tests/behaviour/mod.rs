@@ -5,6 +5,7 @@ mod commands;
 pub mod common;
 mod echo;
 mod gather;
+mod gso;
 mod load;
 mod receive;
 mod timeouts;

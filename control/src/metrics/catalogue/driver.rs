@@ -38,7 +38,7 @@ const BUSY: Name = name(
     "Time in which the thread was not waiting; what the kernel gave to others meanwhile counts.",
 );
 
-const COUNTERS: [Whole<Counters>; 8] = [
+const COUNTERS: [Whole<Counters>; 11] = [
     (
         name("sabha_driver_messages_received_total", "Messages read; one may hold many datagrams."),
         |driver| driver.messages_in,
@@ -53,6 +53,23 @@ const COUNTERS: [Whole<Counters>; 8] = [
     (name("sabha_driver_send_waits_total", "Waits for room in a full send buffer."), |driver| {
         driver.send_waits
     }),
+    (
+        name(
+            "sabha_driver_gso_messages_total",
+            "Messages sent that the kernel cut into datagrams.",
+        ),
+        |driver| driver.gso_messages,
+    ),
+    (name("sabha_driver_gso_segments_total", "Datagrams in these messages."), |driver| {
+        driver.gso_segments
+    }),
+    (
+        name(
+            "sabha_driver_gso_fallbacks_total",
+            "Messages that the kernel refused to cut; their datagrams were sent singly.",
+        ),
+        |driver| driver.gso_fallbacks,
+    ),
     (name("sabha_driver_commands_total", "Orders handed to the shard."), |driver| driver.commands),
     (
         name("sabha_driver_commands_refused_total", "Orders refused because the queue was full."),
