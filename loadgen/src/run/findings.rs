@@ -291,8 +291,8 @@ impl Gathered<'_> {
     fn fill_ears(&self, record: &mut Record) {
         record.decoded_members = Some(self.ears().count() as u64);
         // Members limit what a bridge sends them themselves; ears do not.
-        record.clipped_samples = (!self.is_bridged())
-            .then(|| self.ears().map(|ear| ear.clipped_samples).sum());
+        record.clipped_samples =
+            (!self.is_bridged()).then(|| self.ears().map(|ear| ear.clipped_samples).sum());
         record.gaps = gaps(self.ears().map(|ear| ear.steady));
         if self.args.early > 0 {
             record.early_gaps = gaps(self.ears().map(|ear| ear.joining));
@@ -390,7 +390,111 @@ const WORST_MAX: usize = 20;
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::worker::tally::SteadyTally;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    fn args(line: &str) -> RunArgs {
+        Cli::parse_from(std::iter::once("run").chain(line.split_whitespace())).args
+    }
+
+    /// A member to whom 1,000 packets and 10 onsets were due.
+    fn member(number: u32, talks: bool, change: impl FnOnce(&mut Tally)) -> Tally {
+        let steady = SteadyTally {
+            packets: 1_030,
+            frames: 1_030,
+            octets: 120 * 1_030,
+            speech: 1_000,
+            speech_due: 1_000,
+            onsets_due: 10,
+            payload_octets: 80_000,
+            ..SteadyTally::default()
+        };
+        let forwarded = ForwardedTally { compared: 1_030, streams_max: 1, ..Default::default() };
+        let forwarded = Some(forwarded);
+        let mut tally = Tally { member: number, talks, steady, forwarded, ..Tally::default() };
+        change(&mut tally);
+        tally
+    }
+
+    /// What is found of a bridge with these members, of 10 s.
+    fn found(change: impl FnOnce(&mut Vec<Tally>), onsets: [u64; 11]) -> (Record, Traffic) {
+        let mut tallies = vec![member(0, true, |_| {}), member(1, false, |_| {})];
+        change(&mut tallies);
+        let mut result = WorkerResult { tallies, turns: 20, ..WorkerResult::default() };
+        result.forwarded.onsets = onsets;
+        for _ in 0..1_000 {
+            result.lateness.record(Duration::from_micros(400));
+        }
+        let args = args("--members 2 --talkers 1 --mode bridge");
+        let sending = Sending { datagrams: 2_060.0, gso_messages: 500.0, gso_segments: 1_530.0 };
+        let gathered = Gathered {
+            args: &args,
+            results: vec![result],
+            steady: Span { from: 0, to: 10_000_000_000 },
+            usage: Usage::default(),
+            sending: Some(sending),
+        };
+        let mut record = Record::default();
+        let traffic = gathered.fill(&mut record).unwrap();
+        (record, traffic)
+    }
+
+    /// Twenty onsets, of which nothing is missing.
+    const WHOLE: [u64; 11] = [20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    #[test]
+    fn bridge_is_due_what_was_said_and_never_more_than_that() {
+        let (record, _) = found(|_| {}, WHOLE);
+        assert_eq!((record.received_ratio, record.worst_member_ratio), (Some(1.0), Some(1.0)));
+        assert_eq!((record.packets_due, record.doubled), (Some(2_000), Some(0)));
+        assert_eq!((record.late60_ratio, record.turns), (Some(0.0), Some(20)));
+        let (record, _) = found(|members| members[1].steady.speech = 900, WHOLE);
+        assert_eq!((record.received_ratio, record.worst_member_ratio), (Some(0.95), Some(0.9)));
+    }
+
+    #[test]
+    fn doubled_and_own_frames_are_added_and_the_most_switches_count() {
+        let change = |members: &mut Vec<Tally>| {
+            let forwarded = |tally: &mut Tally| {
+                let all = ForwardedTally { doubled: 2, own: 1, switches: 3, ..Default::default() };
+                tally.forwarded = Some(all);
+            };
+            members.push(member(2, false, forwarded));
+            forwarded(&mut members[0]);
+        };
+        let (record, _) = found(change, WHOLE);
+        assert_eq!((record.doubled, record.own_received), (Some(6), Some(2)));
+        assert_eq!(record.switches, Some(3), "of one listener, and no talker");
+    }
+
+    #[test]
+    fn onset_of_which_nothing_came_counts_as_wholly_missing() {
+        let p99 = |onsets| found(|_| {}, onsets).0.onset_missing_ms_p99;
+        assert_eq!(p99(WHOLE), Some(0.0));
+        assert_eq!(p99([19, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Some(20.0));
+        assert_eq!(p99([19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Some(200.0));
+        let none = |members: &mut Vec<Tally>| {
+            members.iter_mut().for_each(|member| member.steady.onsets_due = 0);
+        };
+        assert_eq!(found(none, [0; 11]).0.onset_missing_ms_p99, None, "nobody began");
+    }
+
+    #[test]
+    fn floor_sends_as_the_bridge_did() {
+        let (record, traffic) = found(|members| members[1].steady.padding_octets = 1_600, WHOLE);
+        assert_eq!((traffic.gather, traffic.frames), (2, 1));
+        let ms = traffic.interval.as_secs_f64() * 1e3;
+        assert!((ms - 2.0 * 10_000.0 / 1_030.0).abs() < 0.01, "{ms}");
+        assert_eq!((record.padding_ratio, record.gso_segments_mean), (Some(0.01), Some(3.06)));
+    }
 
     #[test]
     fn marks_are_paired_with_the_newest_sent_before() {

@@ -144,7 +144,11 @@ fn check(args: &RunArgs) -> Result<(), RunError> {
         return Err(RunError::Usage(text));
     }
     if args.noisy > args.members - args.talkers {
-        let text = format!("of {} members who do not talk, {} cannot be noisy", args.members - args.talkers, args.noisy);
+        let text = format!(
+            "of {} members who do not talk, {} cannot be noisy",
+            args.members - args.talkers,
+            args.noisy
+        );
         return Err(RunError::Usage(text));
     }
     if args.pattern == Pattern::Alternate && args.talkers < 2 {
@@ -161,7 +165,10 @@ fn check(args: &RunArgs) -> Result<(), RunError> {
 
 fn check_bridge(args: &RunArgs) -> Result<(), RunError> {
     if args.talkers > MARKS.into() {
-        let text = format!("{} talkers of a bridge cannot be told apart; take up to {MARKS}", args.talkers);
+        let text = format!(
+            "{} talkers of a bridge cannot be told apart; take up to {MARKS}",
+            args.talkers
+        );
         return Err(RunError::Usage(text));
     }
     if args.listener_packet.frames().is_some_and(|frames| frames > 1) {
@@ -192,7 +199,12 @@ async fn perform(args: &RunArgs) -> Result<Record, RunError> {
             record.node.version = stage.version.clone();
             record.node.shards = Some(args.shards);
             let place = Place::Node(stage.node_id, stage.node_address);
-            Target { identities: stage.identities.clone(), place, process: stage.process, metrics: stage.metrics }
+            Target {
+                identities: stage.identities.clone(),
+                place,
+                process: stage.process,
+                metrics: stage.metrics,
+            }
         }
         None => given_target(args)?,
     };
@@ -371,7 +383,9 @@ async fn listen(
         };
         let step = if begun.is_none() { "warming up" } else { "measuring" };
         display.point(step, watch.note(progress));
-        if let (Some((steady_seconds, usage, moment, sending)), true) = (ended, now() > steady.to + AFTERGLOW) {
+        if let (Some((steady_seconds, usage, moment, sending)), true) =
+            (ended, now() > steady.to + AFTERGLOW)
+        {
             let now_kib = usage.node_then.and_then(|node| node.rss_kib);
             let growth = now_kib.zip(moment.node_rss_kib());
             let rss_growth = growth.map(|(now, then)| now as f64 / then.max(1) as f64);

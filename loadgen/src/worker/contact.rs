@@ -213,8 +213,8 @@ mod tests {
 
     #[test]
     fn each_stream_that_was_heard_is_reported() {
-        let mut streams =
-            [2, 3, 4].map(|ssrc| ReceivedStream { ssrc: Ssrc(ssrc), reception: Reception::default() });
+        let mut streams = [2, 3, 4]
+            .map(|ssrc| ReceivedStream { ssrc: Ssrc(ssrc), reception: Reception::default() });
         for at in [0, 2] {
             for index in 7..9 {
                 streams[at].reception.count(index, RtpTimestamp(0), Instant::ZERO);

@@ -264,12 +264,18 @@ mod tests {
 
     impl Room {
         /// The next packet of a stream, `steps` frames behind the one before.
-        fn packet(&mut self, stream: usize, steps: u64, said: Said) -> (ForwardedPacket<'static>, Vec<u8>) {
+        fn packet(
+            &mut self,
+            stream: usize,
+            steps: u64,
+            said: Said,
+        ) -> (ForwardedPacket<'static>, Vec<u8>) {
             let sender = &mut self.streams[stream];
             sender.index += steps;
             sender.timestamp += steps as u32 * FRAME_SAMPLES as u32;
             let payload = self.member.programme().payload(said).to_vec();
-            let received_at = self.member.programme().begins(said.frame) + Duration::from_millis(21);
+            let received_at =
+                self.member.programme().begins(said.frame) + Duration::from_millis(21);
             let packet = ForwardedPacket {
                 stream,
                 index: sender.index,
@@ -402,8 +408,9 @@ mod tests {
             let mut room = room(Pattern::Alternate, 2, None);
             // Three frames of silence go before the talker's second, which is the other one.
             let heard = (47..50).chain(50 + lost..90);
-            let arrivals: Vec<_> =
-                heard.filter_map(|frame| room.hear((0, 1), (1, frame), |p| p.marker = true)).collect();
+            let arrivals: Vec<_> = heard
+                .filter_map(|frame| room.hear((0, 1), (1, frame), |p| p.marker = true))
+                .collect();
             let onsets: Vec<_> = arrivals.iter().filter_map(|arrival| arrival.onset).collect();
             assert_eq!(onsets, [(room.first + 50, wanted)], "{lost} lost");
             assert_eq!(arrivals.iter().filter(|arrival| !arrival.is_due).count(), 3);

@@ -126,7 +126,8 @@ impl LoadMember {
         steady: SteadyPart,
     ) -> Result<Self, StreamsError> {
         let contact_random = Random::new(part.random.bits(), 1);
-        let received = |ssrc: &Ssrc| ReceivedStream { ssrc: *ssrc, reception: Reception::default() };
+        let received =
+            |ssrc: &Ssrc| ReceivedStream { ssrc: *ssrc, reception: Reception::default() };
         Ok(Self {
             sender: SrtpSender::new(&leg.send_key, &[leg.send_ssrc])?,
             receiver: SrtpReceiver::new(&leg.receive_key, &leg.receive_ssrcs)?,

@@ -409,7 +409,9 @@ fn leg_settings(leg: Leg, is_bridged: bool) -> Result<LegSettings, String> {
     let streams_max = if is_bridged { RECEIVE_STREAMS_MAX } else { 1 };
     let streams = answer.receive_ssrcs.len();
     if !(1..=streams_max).contains(&streams) {
-        return Err(format!("the node sends {streams} streams where 1 to {streams_max} are wanted"));
+        return Err(format!(
+            "the node sends {streams} streams where 1 to {streams_max} are wanted"
+        ));
     }
     Ok(LegSettings {
         node: media,

@@ -31,9 +31,9 @@ impl Schedule {
 
     /// Returns what frame `at` of a talker is; silence for talkers who are not there.
     pub fn moment(&self, talker: usize, at: u64) -> Moment {
-        self.0.get(talker).map_or_else(Moment::default, |moments| {
-            moments[(at % moments.len() as u64) as usize]
-        })
+        self.0
+            .get(talker)
+            .map_or_else(Moment::default, |moments| moments[(at % moments.len() as u64) as usize])
     }
 
     /// Returns how often a talker begins to speak within `frames`.
