@@ -75,14 +75,22 @@ fn small_run_is_real_from_enrolment_to_what_is_heard() {
 
 #[test]
 fn modes_that_do_not_exist_are_refused_by_name() {
-    let text = refusal(&["--mode", "bridge"]);
-    assert!(text.contains("bridge") && text.contains("mixer"), "{text}");
+    let text = refusal(&["--mode", "relay"]);
+    assert!(text.contains("relay") && text.contains("bridge"), "{text}");
 }
 
 #[test]
 fn runs_that_cannot_be_are_refused_with_a_reason() {
     let text = refusal(&["--members", "3", "--talkers", "5"]);
     assert!(text.contains("5 of 3 members"), "{text}");
+    let text = refusal(&["--members", "5", "--talkers", "3", "--noisy", "3"]);
+    assert!(text.contains("2 members"), "{text}");
+    let text = refusal(&["--pattern", "alternate", "--talkers", "1"]);
+    assert!(text.contains("two talkers"), "{text}");
+    let text = refusal(&["--mode", "bridge", "--listener-packet", "60"]);
+    assert!(text.contains("20 ms"), "{text}");
+    let text = refusal(&["--mode", "bridge", "--members", "20", "--talkers", "17"]);
+    assert!(text.contains("17 talkers"), "{text}");
     let text = refusal(&["--conferences", "200", "--members", "200"]);
     assert!(text.contains("40000 members"), "{text}");
     let text = refusal(&["--target", "sabha:abc"]);

@@ -21,7 +21,7 @@ pub struct Record {
     pub members: u32,
     /// Those of them who talk, in all conferences together.
     pub talkers: u32,
-    /// What carries a conference: `mixer`.
+    /// What carries a conference: `mixer` or `bridge`.
     pub mode: String,
     /// Sound in one packet to a listener, in ms: what most packets of the steady part carried.
     /// The setting is in `parameters`.
@@ -37,7 +37,8 @@ pub struct Record {
     pub received_ratio: Option<f64>,
     /// The same of the member who received least of what was due.
     pub worst_member_ratio: Option<f64>,
-    /// Packets later than 60 ms after their own due time, of those received.
+    /// Packets later than 60 ms after their own due time, of those received. From a bridge they are
+    /// due when their talker sends them.
     pub late60_ratio: Option<f64>,
     /// RTCP compounds of all packets, both ways.
     #[serde(default)]
@@ -59,6 +60,55 @@ pub struct Record {
     pub payload_mismatches: Option<u64>,
     /// The node's driver, as it named it.
     pub driver: Option<String>,
+
+    /// Of a bridge: streams on which a member received packets within one second, at most.
+    #[serde(default)]
+    pub streams_per_member_max: Option<u32>,
+    /// Of a bridge: frames that a member received twice or that were its own, and the same of marks
+    /// in the sound of those who decode.
+    #[serde(default)]
+    pub doubled: Option<u64>,
+    /// Of a bridge: how much of the first 200 ms of a spurt of talk a member did not receive, in
+    /// ms; 99th percentile over beginnings and members. Absent if nobody began.
+    #[serde(default)]
+    pub onset_missing_ms_p99: Option<f64>,
+    /// Of a bridge: changes of the talker in the streams of a listener, the one of each conference
+    /// who had most.
+    #[serde(default)]
+    pub switches: Option<u64>,
+    /// Of a bridge: how often a talker began, by schedule.
+    #[serde(default)]
+    pub turns: Option<u64>,
+    /// Of a bridge: datagrams in a message that the node left to the kernel to cut; 1 if it left
+    /// none.
+    #[serde(default)]
+    pub gso_segments_mean: Option<f64>,
+    /// Of a bridge: octets of padding for each octet of payload.
+    #[serde(default)]
+    pub padding_ratio: Option<f64>,
+    /// Of a bridge: from a talker's sending to a member's receiving, both in the kernel of one
+    /// machine; median, in ms.
+    #[serde(default)]
+    pub forward_delay_ms_p50: Option<f64>,
+    /// The same, 99th percentile, in ms.
+    #[serde(default)]
+    pub forward_delay_ms_p99: Option<f64>,
+
+    /// Of a bridge, part of `doubled`: packets of a member's own.
+    #[serde(default)]
+    pub own_received: Option<u64>,
+    /// Of a bridge, part of `doubled`: marks.
+    #[serde(default)]
+    pub doubled_marks: Option<u64>,
+    /// Of a bridge: packets of members who say nothing.
+    #[serde(default)]
+    pub noise_received: Option<u64>,
+    /// Of a bridge: packets that do not name their talker, and only them, as their source.
+    #[serde(default)]
+    pub unsourced: Option<u64>,
+    /// Of a bridge: packets whose sequence number or marker does not go with what was said.
+    #[serde(default)]
+    pub sequence_breaks: Option<u64>,
 
     /// Conferences that ran at the same time, all of the same size.
     pub conferences: u32,
@@ -150,6 +200,11 @@ impl Record {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 
+    /// Whether talkers were forwarded.
+    pub fn is_bridged(&self) -> bool {
+        self.mode == "bridge"
+    }
+
     /// Returns a short name by which runs are told apart, such as `3 × 1,000 members, 20 ms`.
     pub fn name(&self) -> String {
         let count = |number: u32| super::number::text(number.into());
@@ -159,6 +214,9 @@ impl Record {
         };
         let talkers = self.parameters.talkers_each;
         let mut name = format!("{members} members, {talkers} talking");
+        if self.is_bridged() {
+            name.push_str(", bridge");
+        }
         match self.parameters.listener_packet.as_str() {
             "auto" => name.push_str(", auto"),
             "" => {}

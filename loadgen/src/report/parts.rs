@@ -13,8 +13,11 @@ pub struct Parameters {
     pub members_each: u32,
     /// Talkers in each conference.
     pub talkers_each: u32,
-    /// How talkers talk: `continuous`, `turns` or `conversation`.
+    /// How talkers talk: `continuous`, `turns`, `conversation` or `alternate`.
     pub pattern: String,
+    /// Members of each conference who send the noise of their room.
+    #[serde(default)]
+    pub noisy: u32,
     /// `20`, `40`, `60` or `auto`.
     pub listener_packet: String,
     /// The encoders' complexity if it was set, 0 to 10.

@@ -40,6 +40,10 @@ impl Record {
             Check::new("drift of the delay", self.delay_drift_ms, DRIFT, "ms"),
             Check::new("payload mismatches", count(self.payload_mismatches), NONE, ""),
         ];
+        if self.is_bridged() {
+            checks.extend(self.bridge_checks());
+            return checks;
+        }
         // Two members who only listen are what a comparison needs; talkers hear mixes of their own.
         if self.parameters.members_each >= self.parameters.talkers_each + 2 {
             let compared = count(self.frames_compared);
@@ -50,12 +54,41 @@ impl Record {
         checks
     }
 
+    /// Everybody receives what was said, once, as from whom it was, and nothing else.
+    fn bridge_checks(&self) -> Vec<Check> {
+        let none = |name, value| Check::new(name, count(value), NONE, "");
+        let mut checks = vec![
+            Check::new("packets compared", count(self.frames_compared), Bound::AtLeast(1.0), ""),
+            none("frames received twice, or own", self.doubled),
+            none("packets of those who say nothing", self.noise_received),
+            none("packets that name another talker", self.unsourced),
+            none("sequence numbers that do not go on", self.sequence_breaks),
+        ];
+        let all_fit = self.parameters.talkers_each <= TALKERS_FORWARDED;
+        if all_fit && self.turns.is_some_and(|turns| turns > 0) {
+            let missing = self.onset_missing_ms_p99;
+            checks.push(Check::new("missing of an onset, 99th percentile", missing, ONSET, "ms"));
+            let turns = Bound::AtMost(self.turns.unwrap_or(0) as f64);
+            checks.push(Check::new("switches of a listener", count(self.switches), turns, ""));
+        }
+        checks
+    }
+
     /// The project's goals for runs of certain sizes; see ARCHITECTURE.md.
     fn goal_checks(&self) -> Vec<Check> {
         let mut goals = Vec::new();
         let mut goal = |name, value, bound, unit| goals.push(Check::new(name, value, bound, unit));
         let one = self.conferences == 1;
-        if self.talkers > 0 && self.parameters.listener_packet == "20" {
+        if self.is_bridged() && self.talkers > 0 {
+            if one && self.members <= 50 {
+                let delay = self.forward_delay_ms_p99;
+                goal("delay of forwarding, 99th percentile", delay, FORWARD_P99, "ms");
+            }
+            if one && self.members == 1_000 && self.talkers == 3 {
+                let cpu = self.node_cpu_ms_per_member_second;
+                goal("node CPU for a member-second", cpu, CPU_BRIDGED, "ms");
+            }
+        } else if self.talkers > 0 && self.parameters.listener_packet == "20" {
             goal("added delay, median", self.added_delay_ms_p50, DELAY_P50, "ms");
             goal("added delay, 99th percentile", self.added_delay_ms_p99, DELAY_P99, "ms");
             if one && self.members == 1_000 && self.talkers == 3 {
@@ -123,6 +156,10 @@ const WORST_MEMBER: Bound = Bound::AtLeast(0.98);
 const LATE60: Bound = Bound::Below(0.005);
 const DRIFT: Bound = Bound::AtMost(20.0);
 const NONE: Bound = Bound::Exactly(0.0);
+/// One packet: what opens a gate is forwarded with what was kept before it.
+const ONSET: Bound = Bound::AtMost(20.0);
+/// Talkers that any bridge of a run forwards at once. Source: the run's least `talkers_max`.
+const TALKERS_FORWARDED: u32 = 3;
 /// Frames around losses, and of those who come and go.
 const UNMATCHED: Bound = Bound::Below(0.01);
 
@@ -133,6 +170,10 @@ const DELAY_P50: Bound = Bound::AtMost(15.0);
 const DELAY_P99: Bound = Bound::AtMost(35.0);
 /// 1,000 members, 3 talkers, 20 ms: 50 sends of 3 µs, and what the mixer takes.
 const CPU_PER_MEMBER_SECOND: Bound = Bound::AtMost(0.22);
+/// The same from a bridge: 150 packets, several in a send.
+const CPU_BRIDGED: Bound = Bound::AtMost(0.40);
+/// Forwarding in a small room: a packet goes on at once.
+const FORWARD_P99: Bound = Bound::AtMost(1.0);
 /// Everything that the node does, against bare sending.
 const OVER_FLOOR: Bound = Bound::AtMost(1.25);
 const RSS: Bound = Bound::AtMost(100.0);
@@ -223,6 +264,48 @@ mod tests {
             record.parameters.complexity = Some(5);
         };
         assert!(names(small).contains(&rooms) && !names(|_| {}).contains(&rooms));
+    }
+
+    #[test]
+    fn each_fault_of_a_bridge_fails_its_check_alone() {
+        let failed = |change: fn(&mut super::Record)| -> Vec<String> {
+            let record = sample::judged(|record| {
+                sample::bridge(record);
+                change(record);
+            });
+            record.checks.into_iter().filter(|check| !check.ok).map(|check| check.name).collect()
+        };
+        assert_eq!(failed(|_| {}), Vec::<String>::new());
+        assert_eq!(failed(|r| r.doubled = Some(1)), ["frames received twice, or own"]);
+        assert_eq!(failed(|r| r.noise_received = Some(1)), ["packets of those who say nothing"]);
+        assert_eq!(failed(|r| r.unsourced = Some(1)), ["packets that name another talker"]);
+        let breaks = failed(|r| r.sequence_breaks = Some(1));
+        assert_eq!(breaks, ["sequence numbers that do not go on"]);
+        let onset = failed(|r| r.onset_missing_ms_p99 = Some(40.0));
+        assert_eq!(onset, ["missing of an onset, 99th percentile"]);
+        assert_eq!(failed(|r| r.switches = Some(31)), ["switches of a listener"]);
+        assert_eq!(failed(|r| r.frames_compared = Some(0)), ["packets compared"]);
+        assert_eq!(failed(|r| r.payload_mismatches = Some(1)), ["payload mismatches"]);
+        assert_eq!(failed(|r| r.onset_missing_ms_p99 = None).len(), 1, "not measured");
+    }
+
+    #[test]
+    fn bridge_has_goals_of_its_own() {
+        let goals = |change: fn(&mut super::Record)| -> Vec<(String, bool)> {
+            let record = sample::judged(|record| {
+                sample::bridge(record);
+                change(record);
+            });
+            record.goals.into_iter().map(|goal| (goal.name, goal.ok)).collect()
+        };
+        let cpu = "node CPU for a member-second".to_owned();
+        assert!(goals(|_| {}).contains(&(cpu.clone(), true)));
+        let busy = goals(|r| r.node_cpu_ms_per_member_second = Some(0.41));
+        assert!(busy.contains(&(cpu, false)));
+        let forward = "delay of forwarding, 99th percentile".to_owned();
+        let small = goals(|r| (r.members, r.forward_delay_ms_p99) = (50, Some(1.1)));
+        assert!(small.contains(&(forward, false)));
+        assert!(!goals(|_| {}).iter().any(|(name, _)| name.starts_with("added delay")));
     }
 
     #[test]

@@ -46,6 +46,10 @@ pub struct RunArgs {
     /// How talkers talk
     #[arg(long, value_enum, default_value_t)]
     pub pattern: Pattern,
+    /// Members of each conference who do not talk and send the noise of their room all the time, at
+    /// -55 to -60 dBov, whatever the node orders
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub noisy: u32,
     /// Joins begun in a second [default: as fast as it goes]
     #[arg(long, value_name = "N")]
     pub join_rate: Option<f64>,
@@ -117,6 +121,8 @@ pub enum RunMode {
     /// One stream to each member, mixed
     #[default]
     Mixer,
+    /// The loudest talkers, each in a stream of their own
+    Bridge,
 }
 
 /// Sound in one packet.
@@ -158,6 +164,7 @@ impl RunMode {
     pub fn name(self) -> &'static str {
         match self {
             Self::Mixer => "mixer",
+            Self::Bridge => "bridge",
         }
     }
 }
@@ -194,7 +201,8 @@ Examples:
   sabha-loadgen run --members 1000 --talkers 3 --listener-packet 20 --seconds 30 --out load-1000
   sabha-loadgen run --conferences 40 --members 10 --talkers 1 --complexity 5
   sabha-loadgen run --conferences 10000 --members 1 --talkers 0
+  sabha-loadgen run --members 50 --talkers 2 --mode bridge --pattern alternate --noisy 20
   sabha-loadgen run --members 200 --node-wrapper 'scripts/quota.sh 50' --expect-refusals
 
-Packets are due by schedule, 50 frames a second for each member: talkers never pause. Arrival is
-when the kernel received a packet, so that a busy load generator makes nobody late.";
+Packets are due by schedule, 50 frames a second for each member: talkers never pause. From a bridge,
+50 a second of each talker who speaks, but of oneself. Arrival is when the kernel received a packet, so that a busy load generator makes nobody late.";

@@ -48,7 +48,7 @@ pub enum HostError {
 }
 
 /// How the conferences of a run are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConferencePlan {
     /// How many.
     pub conferences: u32,
@@ -56,6 +56,8 @@ pub struct ConferencePlan {
     pub members_each: u32,
     /// Talkers that are heard at once.
     pub talkers_max: u16,
+    /// Mixed or forwarded.
+    pub mode: Mode,
 }
 
 /// A host with its door open.
@@ -97,7 +99,7 @@ impl Hosts {
         let mut links: Vec<(u32, JoinLink)> = Vec::new();
         let addresses = endpoint.local_addr().map(|address| vec![address]).unwrap_or_default();
         for number in 0..plan.conferences {
-            let list = permit_list(&clock, &identity, number, plan, users)?;
+            let list = permit_list(&clock, &identity, number, &plan, users)?;
             let session = session.clone();
             let permit_list = Signed::sign(&list, &identity)?;
             tasks.spawn(async move { (number, list, create(&session, number, permit_list).await) });
@@ -139,7 +141,7 @@ fn permit_list(
     clock: &Clock,
     identity: &Identity,
     number: u32,
-    plan: ConferencePlan,
+    plan: &ConferencePlan,
     users: &[UserId],
 ) -> Result<PermitList, NoRandomness> {
     let now = clock.now();
@@ -157,7 +159,7 @@ fn permit_list(
             talkers_max: plan.talkers_max,
             self_share_percent: SELF_SHARE_PERCENT,
             members_max: MEMBERS_MAX,
-            mode: Mode::Mixer,
+            mode: plan.mode.clone(),
         },
     })
 }

@@ -12,6 +12,7 @@ pub fn parameters(args: &RunArgs) -> Parameters {
         members_each: args.members,
         talkers_each: args.talkers_each(),
         pattern: pattern.map(|value| value.get_name().to_owned()).unwrap_or_default(),
+        noisy: args.noisy,
         listener_packet: args.listener_packet.name().to_owned(),
         complexity: args.complexity,
         driver: args.driver.clone(),

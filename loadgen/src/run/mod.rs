@@ -7,6 +7,7 @@ mod child;
 mod findings;
 mod hosts;
 mod machine;
+mod node_metrics;
 mod plan;
 mod proc;
 mod progress;
@@ -19,14 +20,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sabha_client::sound::mark::MARKS;
 use sabha_core::identity::bundle::{self, BundleError};
+use sabha_core::message::Mode;
 use sabha_core::{Clock, NodeId};
 use thiserror::Error;
 
 pub use self::{args::RunArgs, workers::WORKER_COMMAND};
 
+use self::args::RunMode;
 use self::findings::{Gathered, Traffic};
 use self::hosts::{ConferencePlan, HostError, Hosts};
+use self::node_metrics::Sending;
 use self::proc::Process;
 use self::progress::Display;
 use self::stage::{Stage, StageError, parse_node};
@@ -35,6 +40,7 @@ use self::workers::{Workers, WorkersError};
 use crate::floor::{self, FloorPlan};
 use crate::report::{self, Floor, Record, ReportError, Steady};
 use crate::worker::message::{Order, Span, WorkerPlan, WorkerResult};
+use crate::worker::speech::Pattern;
 
 /// A run cannot be done, or is not held.
 #[derive(Debug, Error)]
@@ -78,6 +84,7 @@ struct Target {
     identities: PathBuf,
     place: Place,
     process: Option<Process>,
+    metrics: Option<SocketAddr>,
 }
 
 enum Place {
@@ -93,7 +100,17 @@ struct Measured {
     steady_seconds: Steady,
     usage: Usage,
     rss_growth: Option<f64>,
+    sending: Option<Sending>,
     points: Vec<report::Point>,
+}
+
+/// The measured part, as the parent process saw it.
+struct Listened {
+    steady: Span,
+    steady_seconds: Steady,
+    usage: Usage,
+    rss_growth: Option<f64>,
+    sending: Option<Sending>,
 }
 
 /// Does a run, writes its report, prints its table.
@@ -126,8 +143,37 @@ fn check(args: &RunArgs) -> Result<(), RunError> {
         let text = format!("{} of {} members cannot talk", args.talkers, args.members);
         return Err(RunError::Usage(text));
     }
+    if args.noisy > args.members - args.talkers {
+        let text = format!(
+            "of {} members who do not talk, {} cannot be noisy",
+            args.members - args.talkers,
+            args.noisy
+        );
+        return Err(RunError::Usage(text));
+    }
+    if args.pattern == Pattern::Alternate && args.talkers < 2 {
+        return Err(RunError::Usage("to alternate takes two talkers".to_owned()));
+    }
+    if args.mode == RunMode::Bridge {
+        check_bridge(args)?;
+    }
     if !(0.0..=100.0).contains(&args.loss) || args.churn < 0.0 {
         return Err(RunError::Usage("a loss is from 0 to 100 %, a churn not below 0".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_bridge(args: &RunArgs) -> Result<(), RunError> {
+    if args.talkers > MARKS.into() {
+        let text = format!(
+            "{} talkers of a bridge cannot be told apart; take up to {MARKS}",
+            args.talkers
+        );
+        return Err(RunError::Usage(text));
+    }
+    if args.listener_packet.frames().is_some_and(|frames| frames > 1) {
+        let text = "a bridge sends packets as they come, of 20 ms; leave out --listener-packet";
+        return Err(RunError::Usage(text.to_owned()));
     }
     Ok(())
 }
@@ -135,11 +181,12 @@ fn check(args: &RunArgs) -> Result<(), RunError> {
 async fn perform(args: &RunArgs) -> Result<Record, RunError> {
     let mut display = Display::new();
     let mut record = new_record(args);
-    if args.talkers > 0 && !args.no_floor {
+    // How a bridge gathers is known only after the run.
+    if args.talkers > 0 && !args.no_floor && args.mode == RunMode::Mixer {
         display.step("measuring what bare sending costs");
         let frames = args.listener_packet.frames().unwrap_or(1);
         let bytes_mean = BYTES_PER_PACKET + BYTES_PER_FRAME * f64::from(frames);
-        record.floor_before = measure_floor(args, Traffic { bytes_mean, frames }).await;
+        record.floor_before = measure_floor(args, Traffic::mixed(bytes_mean, frames)).await;
     }
     display.step("making identities and starting the node");
     let stage = match args.target {
@@ -152,7 +199,12 @@ async fn perform(args: &RunArgs) -> Result<Record, RunError> {
             record.node.version = stage.version.clone();
             record.node.shards = Some(args.shards);
             let place = Place::Node(stage.node_id, stage.node_address);
-            Target { identities: stage.identities.clone(), place, process: stage.process }
+            Target {
+                identities: stage.identities.clone(),
+                place,
+                process: stage.process,
+                metrics: stage.metrics,
+            }
         }
         None => given_target(args)?,
     };
@@ -203,7 +255,8 @@ fn given_target(args: &RunArgs) -> Result<Target, RunError> {
         let (node, address) = parse_node(target)?;
         Place::Node(node, address)
     };
-    Ok(Target { identities: identities.clone(), place, process: args.target_pid.map(Process) })
+    let process = args.target_pid.map(Process);
+    Ok(Target { identities: identities.clone(), place, process, metrics: None })
 }
 
 /// Lets everybody join, measures, and ends.
@@ -225,15 +278,15 @@ async fn measure(
     processes.push(Process::own());
     let mut watch = Watch::new(target.process, processes);
     let joining = join(args, &plans, &mut workers, &mut watch, display).await?;
-    let outcome = listen(args, &mut workers, &mut watch, display).await?;
+    let listened = listen(args, &mut workers, &mut watch, target.metrics, display).await?;
     display.step("listening to what was recorded");
     let results = workers.finish().await?;
     if let Some(hosts) = hosts {
         hosts.close();
     }
-    let (steady, steady_seconds, usage, rss_growth) = outcome;
+    let Listened { steady, steady_seconds, usage, rss_growth, sending } = listened;
     let points = watch.into_points();
-    Ok(Measured { results, joining, steady, steady_seconds, usage, rss_growth, points })
+    Ok(Measured { results, joining, steady, steady_seconds, usage, rss_growth, sending, points })
 }
 
 async fn open_conferences(
@@ -255,6 +308,10 @@ async fn open_conferences(
         conferences: args.conferences,
         members_each: args.members,
         talkers_max: talkers.clamp(TALKERS_MIN, stage::TALKERS_MAX),
+        mode: match args.mode {
+            RunMode::Mixer => Mode::Mixer,
+            RunMode::Bridge => Mode::Bridge,
+        },
     };
     let hosts = Hosts::open(host, (node, address), plan, &users).await?;
     let links = hosts.links().iter().map(ToString::to_string).collect();
@@ -295,8 +352,9 @@ async fn listen(
     args: &RunArgs,
     workers: &mut Workers,
     watch: &mut Watch,
+    metrics: Option<SocketAddr>,
     display: &mut Display,
-) -> Result<(Span, Steady, Usage, Option<f64>), RunError> {
+) -> Result<Listened, RunError> {
     let from = now() + i64::from(args.warm_up()) * SECOND;
     let steady = Span { from, to: from + i64::from(args.seconds) * SECOND };
     workers.order(Order::Steady(steady)).await?;
@@ -309,33 +367,44 @@ async fn listen(
         let progress = tokio::select! {
             progress = workers.second() => progress?,
             () = until(steady.from), if begun.is_none() => {
-                begun = Some((watch.moment(), watch.seconds()));
+                let sent = sending(metrics).await;
+                begun = Some((watch.moment(), watch.seconds(), sent));
                 continue;
             }
             () = until(steady.to), if ended.is_none() => {
-                let (moment, from_s) = begun.unwrap_or((watch.moment(), watch.seconds()));
+                let now = (watch.moment(), watch.seconds(), None);
+                let (moment, from_s, sent) = begun.unwrap_or(now);
                 let steady_seconds = Steady { from_s, to_s: watch.seconds() };
-                ended = Some((steady_seconds, watch.usage_since(moment), moment));
+                let usage = watch.usage_since(moment);
+                let sent = sending(metrics).await.zip(sent).map(|(now, then)| now.since(then));
+                ended = Some((steady_seconds, usage, moment, sent));
                 continue;
             }
         };
         let step = if begun.is_none() { "warming up" } else { "measuring" };
         display.point(step, watch.note(progress));
-        if let (Some((seconds, usage, moment)), true) = (ended, now() > steady.to + AFTERGLOW) {
+        if let (Some((steady_seconds, usage, moment, sending)), true) =
+            (ended, now() > steady.to + AFTERGLOW)
+        {
             let now_kib = usage.node_then.and_then(|node| node.rss_kib);
             let growth = now_kib.zip(moment.node_rss_kib());
-            let growth = growth.map(|(now, then)| now as f64 / then.max(1) as f64);
-            return Ok((steady, seconds, usage, growth));
+            let rss_growth = growth.map(|(now, then)| now as f64 / then.max(1) as f64);
+            return Ok(Listened { steady, steady_seconds, usage, rss_growth, sending });
         }
     }
 }
 
+async fn sending(metrics: Option<SocketAddr>) -> Option<Sending> {
+    Sending::read(metrics?).await
+}
+
 fn fill(args: &RunArgs, measured: Measured, record: &mut Record) -> Option<Traffic> {
-    let Measured { results, joining, steady, steady_seconds, usage, rss_growth, points } = measured;
-    let traffic = Gathered { args, results, steady, usage }.fill(record);
+    let Measured { results, joining, steady, steady_seconds, usage, rss_growth, .. } = measured;
+    let sending = measured.sending;
+    let traffic = Gathered { args, results, steady, usage, sending }.fill(record);
     record.join_seconds = Some((joining.to - joining.from) as f64 / 1e9);
     record.node_rss_growth_ratio = rss_growth;
-    record.series = points;
+    record.series = measured.points;
     record.steady = Some(steady_seconds);
     traffic
 }
@@ -345,9 +414,9 @@ async fn measure_floor(args: &RunArgs, traffic: Traffic) -> Option<Floor> {
     let plan = FloorPlan {
         sockets: (args.members_all() as usize).min(FLOOR_SOCKETS_MAX),
         sizes: vec![traffic.bytes_mean.round() as usize],
-        interval: Duration::from_millis(20) * traffic.frames,
+        interval: traffic.interval,
         cohorts: traffic.frames as usize,
-        gather: 1,
+        gather: traffic.gather as usize,
         seconds: FLOOR_SECONDS,
     };
     match tokio::task::spawn_blocking(move || floor::measure(&plan)).await {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::args::RunArgs;
+use super::args::{RunArgs, RunMode};
 use crate::worker::message::{Assignment, WorkerPlan};
 
 /// Makes the plan of each process; links are still to come.
@@ -23,6 +23,7 @@ pub fn worker_plans(args: &RunArgs, identities: &Path) -> Vec<WorkerPlan> {
             members: Vec::new(),
             talkers_each: args.talkers_each(),
             pattern: args.pattern,
+            is_bridged: args.mode == RunMode::Bridge,
             loss: args.loss.clamp(0.0, 100.0) / 100.0,
             joins_max: (args.joins_max / processes).max(1) as usize,
             join_rate: args.join_rate.map(|rate| rate / f64::from(processes)),
@@ -88,6 +89,7 @@ fn conference_members(
             is_reference: false,
             has_ear: false,
             churns: false,
+            is_noisy: false,
         })
         .collect();
     for one in members.iter_mut().filter(|one| one.talker.is_none()) {
@@ -111,6 +113,9 @@ fn conference_members(
     }
     for one in members.iter_mut().rev().take(args.members as usize / CHURNERS_SHARE) {
         one.churns = args.churn > 0.0 && !is_first(one);
+    }
+    for one in members.iter_mut().rev().take(args.noisy as usize) {
+        one.is_noisy = one.talker.is_none();
     }
     members
 }
@@ -201,6 +206,14 @@ mod tests {
         assert_eq!(early_of(&args, &plans[0]), 50);
         let (args, plans) = self::plans("--members 100");
         assert_eq!(early_of(&args, &plans[0]), 0);
+    }
+
+    #[test]
+    fn noisy_members_are_so_many_of_each_conference_and_none_talks() {
+        let (_, plans) = plans("--conferences 2 --members 10 --talkers 3 --noisy 7");
+        let noisy: Vec<_> = plans[0].members.iter().filter(|one| one.is_noisy).collect();
+        assert_eq!(noisy.len(), 14);
+        assert!(noisy.iter().all(|one| one.talker.is_none()));
     }
 
     #[test]

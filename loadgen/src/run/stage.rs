@@ -11,7 +11,7 @@ use sabha_core::{Clock, Identity, NodeId};
 use thiserror::Error;
 use tokio::process::Command;
 
-use super::args::RunArgs;
+use super::args::{RunArgs, RunMode};
 use super::child::{Child, ChildError, terminate};
 use super::proc::Process;
 
@@ -69,6 +69,8 @@ pub struct Stage {
     pub node_address: SocketAddr,
     /// The driver that it named.
     pub driver: Option<String>,
+    /// Where it tells its figures, if it was told to.
+    pub metrics: Option<SocketAddr>,
     /// What `sabha --version` says.
     pub version: Option<String>,
     /// The file of identities.
@@ -100,11 +102,14 @@ impl Stage {
             "sabha node",
             &args.out.join("node.log"),
         )?;
-        let mut driver = None;
+        let (mut driver, mut metrics) = (None, None);
         let told = loop {
             let line = said.line("node ", START_MAX).await?;
             if let Some(rest) = line.strip_prefix("driver ") {
                 driver = Some(rest.trim().to_owned());
+            }
+            if let Some(rest) = line.strip_prefix("metrics ") {
+                metrics = rest.trim().parse().ok();
             }
             if let Some(rest) = line.strip_prefix("node ") {
                 break rest.trim().to_owned();
@@ -121,6 +126,7 @@ impl Stage {
             node_id,
             node_address,
             driver,
+            metrics,
             version,
             identities,
         })
@@ -254,6 +260,9 @@ fn node_command(
     command.arg("node").arg("--config").arg(config).arg("--dir").arg(node_dir);
     command.args(["--listen", "127.0.0.1:0", "--media", "127.0.0.1:0", "--report"]);
     command.arg(state.join("node.json"));
+    if args.mode == RunMode::Bridge {
+        command.args(["--metrics", "127.0.0.1:0"]);
+    }
     command
 }
 

@@ -36,7 +36,7 @@ fn figures(record: &Record) -> Vec<(&'static str, String)> {
     let early = record.early_gaps.as_ref().map_or("-".to_owned(), |gaps| {
         format!("{:.0} / {:.0}", gaps.missing_ms_max, gaps.stall_ms_max)
     });
-    vec![
+    let mut figures = vec![
         ("members joined / refused / lost", {
             let (refused, lost) = (count(record.refused), count(record.lost));
             format!("{} / {refused} / {lost}", count(record.joined))
@@ -74,5 +74,26 @@ fn figures(record: &Record) -> Vec<(&'static str, String)> {
         }),
         ("own voice, dB", number(record.own_share_db)),
         ("driver", record.driver.clone().unwrap_or_else(|| "-".to_owned())),
-    ]
+    ];
+    if record.is_bridged() {
+        figures.extend([
+            ("streams of a member", count(record.streams_per_member_max.map(u64::from))),
+            ("doubled / of these own / marks", {
+                let (own, marks) = (count(record.own_received), count(record.doubled_marks));
+                format!("{} / {own} / {marks}", count(record.doubled))
+            }),
+            ("missing of an onset p99, ms", number(record.onset_missing_ms_p99)),
+            ("switches / turns", {
+                format!("{} / {}", count(record.switches), count(record.turns))
+            }),
+            ("packets of the silent", count(record.noise_received)),
+            ("datagrams in a gathered send", number(record.gso_segments_mean)),
+            ("padding for an octet of payload", number(record.padding_ratio)),
+            ("forwarding p50 / p99, ms", {
+                let p99 = number(record.forward_delay_ms_p99);
+                format!("{} / {p99}", number(record.forward_delay_ms_p50))
+            }),
+        ]);
+    }
+    figures
 }

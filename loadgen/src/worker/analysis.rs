@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sabha_client::sound::{MarkDetector, align};
+use sabha_client::sound::{MarkDetector, MarkHit, align};
 use sabha_media::codec::FRAME_SAMPLES;
+use sabha_media::quality::CodecQuality;
 
 use super::ear::{Ear, Part, RecordedFrame};
 use super::message::{EarResult, Heard, MarkTime};
@@ -21,6 +22,10 @@ pub struct Analysis<'a> {
     pub shift: fn(u32) -> u64,
     /// Talkers of each conference.
     pub talkers_each: u32,
+    /// Whether talkers say marks.
+    pub has_marks: bool,
+    /// Whether each talker is heard in a stream of their own.
+    pub is_bridged: bool,
     /// Finds marks.
     pub detector: &'a MarkDetector,
 }
@@ -29,37 +34,68 @@ impl Analysis<'_> {
     /// Listens to what a member heard.
     pub fn of(&self, tally: &Tally, talker: Option<u32>, ear: &Ear) -> EarResult {
         let (joining, steady, clipped_samples) = ear.parts();
+        let (marks, doubled_marks) = self.marks(tally.conference, talker, ear);
         EarResult {
             member: tally.member,
             conference: tally.conference,
             talks: tally.talks,
-            joining: heard(joining),
-            steady: heard(steady),
+            joining: self.heard(&joining),
+            steady: self.heard(&steady),
             clipped_samples,
-            marks: self.marks(tally.conference, talker, ear),
+            marks,
+            doubled_marks,
             gains: self.gains(tally.conference, ear),
             talker,
         }
     }
 
-    /// Finds the marks of others, in the parts of the pieces that hold them.
-    fn marks(&self, conference: u32, own: Option<u32>, ear: &Ear) -> Vec<MarkTime> {
+    /// Finds the marks of others, in the parts of the pieces that hold them; and counts those that
+    /// come again too soon, or in a bridge's sound are the member's own.
+    fn marks(&self, conference: u32, own: Option<u32>, ear: &Ear) -> (Vec<MarkTime>, u64) {
         let recording = ear.recording();
-        let mut marks = Vec::new();
-        for (first, frames) in self.stretches(conference, &recording.frames, MARKS_STRETCH) {
+        let (mut marks, mut doubled) = (Vec::new(), 0);
+        let stretches = match self.has_marks {
+            true => self.stretches(conference, &recording.frames, MARKS_STRETCH),
+            false => Vec::new(),
+        };
+        for (first, frames) in stretches {
             let pcm = &recording.pcm[first * FRAME_SAMPLES..][..frames * FRAME_SAMPLES];
-            for hit in self.detector.detect(pcm) {
-                // The sound left two encoders, each of which delays it.
+            let hits = self.detector.detect(pcm);
+            doubled += repeats(&hits);
+            for hit in hits {
+                // The sound left one or two encoders, each of which delays it.
                 let at = first * FRAME_SAMPLES + hit.at;
-                let Some(at) = at.checked_sub(LOOKAHEADS) else { continue };
+                let Some(at) = at.checked_sub(self.lookahead()) else { continue };
                 let frame = recording.frames[at / FRAME_SAMPLES];
-                let is_own = own.is_some_and(|own| own == u32::from(hit.mark.variant()));
-                let (Some(received_at), false) = (frame.received_at, is_own) else { continue };
+                let talker = u32::from(hit.mark.variant());
+                if own == Some(talker) {
+                    doubled += u64::from(self.is_bridged);
+                    continue;
+                }
+                let Some(received_at) = frame.received_from(talker) else { continue };
                 let (mark, at) = (hit.mark.variant(), self.wall.nanos(received_at));
                 marks.push(MarkTime { conference, mark, at });
             }
         }
-        marks
+        (marks, doubled)
+    }
+
+    fn lookahead(&self) -> usize {
+        if self.is_bridged { LOOKAHEAD } else { 2 * LOOKAHEAD }
+    }
+
+    /// Gaps; streams that are meant to pause have none.
+    fn heard(&self, part: &Part) -> Heard {
+        if self.is_bridged && self.said.is_none() {
+            return Heard::default();
+        }
+        let codec = if self.is_bridged { CodecQuality::OPUS } else { CodecQuality::OPUS_MIXED };
+        Heard {
+            frames: part.frames,
+            missing_ms: part.missing().as_secs_f64() * 1_000.0,
+            stall_ms: part.stall().as_secs_f64() * 1_000.0,
+            mos: part.mos(codec).value().into(),
+        }
     }
 
     /// Measures each talker's voice in the first whole stretch of speech.
@@ -111,17 +147,21 @@ impl Analysis<'_> {
     }
 }
 
-fn heard(part: &Part) -> Heard {
-    Heard {
-        frames: part.frames,
-        missing_ms: part.missing().as_secs_f64() * 1_000.0,
-        stall_ms: part.stall().as_secs_f64() * 1_000.0,
-        mos: part.mos().value().into(),
-    }
+/// Counts marks that come again sooner than their talker says them.
+fn repeats(hits: &[MarkHit]) -> u64 {
+    let soon = |at: usize| {
+        let mut later = hits[at + 1..].iter().filter(|later| later.mark == hits[at].mark);
+        later.next().is_some_and(|later| later.at - hits[at].at < REPEAT_SAMPLES)
+    };
+    (0..hits.len()).filter(|at| soon(*at)).count() as u64
 }
 
-/// Samples by which two encoders in a row delay a sound: 2 x 6.5 ms.
-const LOOKAHEADS: usize = 2 * 312;
+/// Samples by which an encoder delays a sound: 6.5 ms.
+const LOOKAHEAD: usize = 312;
+
+/// The same mark sooner than this is the same again: they are said 480 ms apart, and a jitter
+/// buffer may move one of them.
+const REPEAT_SAMPLES: usize = 380 * 48;
 
 /// What is heard later than it is said, at most, in frames: playout, packing, and a stall.
 const LATENESS_FRAMES: u64 = 35;
@@ -136,3 +176,24 @@ const GAINS_MAX: u32 = 4;
 /// A voice at a tenth of its level below two others still correlates with 0.06 over 8 s; what is not
 /// there stays below 0.03.
 const CORRELATION_MIN: f32 = 0.04;
+
+#[cfg(test)]
+mod tests {
+    use sabha_client::sound::Mark;
+
+    use super::*;
+
+    #[test]
+    fn mark_that_comes_again_at_once_is_doubled() {
+        let hit = |variant, ms: usize| MarkHit {
+            mark: Mark::new(variant).unwrap(),
+            at: ms * 48,
+            score: 1.0,
+            gain: 1.0,
+        };
+        let said = [hit(0, 0), hit(1, 160), hit(2, 320), hit(0, 480), hit(1, 640)];
+        assert_eq!(repeats(&said), 0);
+        assert_eq!(repeats(&[said[0], hit(0, 60), said[1], said[3]]), 1);
+        assert_eq!(repeats(&[]), 0);
+    }
+}

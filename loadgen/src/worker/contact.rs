@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sabha_client::random::Random;
 use sabha_media::drop_reason::DropReason;
+use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::leg::Ssrc;
-use sabha_media::reception::Reception;
+use sabha_media::reception::{Reception, Unreported};
 use sabha_media::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, REPORT_INTERVAL, ReportBlock, ReportPace,
     RtcpPacket, RtcpPackets, RtcpWriteError, SenderInfo,
@@ -17,7 +18,6 @@ use sabha_media::time::Instant;
 /// One member's side of RTCP.
 pub struct Contact {
     own: Ssrc,
-    stream: Ssrc,
     epoch: MediaEpoch,
     pace: ReportPace,
     /// How often the node wants to hear of this member.
@@ -28,6 +28,15 @@ pub struct Contact {
     order: UplinkOrder,
     last_sr: Option<(CompactNtp, Instant)>,
     random: Random,
+}
+
+/// A stream that is received, and how it was so far.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedStream {
+    /// Which.
+    pub ssrc: Ssrc,
+    /// What arrived of it.
+    pub reception: Reception,
 }
 
 /// What was sent so far, for sender reports.
@@ -43,10 +52,9 @@ pub struct Sent {
 
 impl Contact {
     /// Makes the side of a member that was not heard yet; it writes at once.
-    pub fn new(own: Ssrc, stream: Ssrc, epoch: MediaEpoch, random: Random) -> Self {
+    pub fn new(own: Ssrc, epoch: MediaEpoch, random: Random) -> Self {
         Self {
             own,
-            stream,
             epoch,
             pace: ReportPace::default(),
             interval: REPORT_INTERVAL,
@@ -59,8 +67,8 @@ impl Contact {
     }
 
     /// Returns when the next compound is due, by what was received.
-    pub fn next(&self, reception: &Reception) -> Instant {
-        self.retry_at.unwrap_or_else(|| self.pace.due(reception))
+    pub fn next(&self, streams: &[ReceivedStream]) -> Instant {
+        self.retry_at.unwrap_or_else(|| self.pace.due(unreported(streams)))
     }
 
     /// Returns what the node ordered last.
@@ -105,25 +113,31 @@ impl Contact {
         &mut self,
         now: Instant,
         sent: Sent,
-        reception: &mut Reception,
+        streams: &mut [ReceivedStream],
         is_goodbye: bool,
         out: &mut [u8],
     ) -> usize {
         // Until the node answers, its first contact is tried often.
         self.retry_at = (!self.is_answered).then_some(now + FIRST_CONTACT_INTERVAL);
-        self.pace.handle_report(now, reception, self.interval, self.random.bits() as u16);
-        self.compound(now, sent, reception, is_goodbye, out).unwrap_or(0)
+        let drawn = self.random.bits() as u16;
+        self.pace.handle_report(now, unreported(streams), self.interval, drawn);
+        self.compound(now, sent, streams, is_goodbye, out).unwrap_or(0)
     }
 
     fn compound(
         &self,
         now: Instant,
         sent: Sent,
-        reception: &mut Reception,
+        streams: &mut [ReceivedStream],
         is_goodbye: bool,
         out: &mut [u8],
     ) -> Result<usize, RtcpWriteError> {
-        let block = self.report_block(now, reception);
+        let mut blocks = [None; RECEIVE_STREAMS_MAX];
+        let reported = streams.iter_mut().filter_map(|stream| self.report_block(now, stream));
+        blocks.iter_mut().zip(reported).for_each(|(block, reported)| *block = Some(reported));
+        let count = blocks.iter().flatten().count();
+        let blocks = blocks.map(Option::unwrap_or_default);
+        let blocks = &blocks[..count];
         let mut writer = CompoundWriter::new(out);
         if sent.packets > 0 {
             let info = SenderInfo {
@@ -133,9 +147,9 @@ impl Contact {
                 packet_count: sent.packets,
                 octet_count: sent.octets,
             };
-            writer.sender_report(&info, block.as_slice())?;
+            writer.sender_report(&info, blocks)?;
         } else {
-            writer.receiver_report(self.own, block.as_slice())?;
+            writer.receiver_report(self.own, blocks)?;
         }
         writer.cname(self.own, CNAME)?;
         if is_goodbye {
@@ -146,14 +160,14 @@ impl Contact {
         Ok(writer.finish())
     }
 
-    fn report_block(&self, now: Instant, reception: &mut Reception) -> Option<ReportBlock> {
-        let report = reception.report()?;
+    fn report_block(&self, now: Instant, stream: &mut ReceivedStream) -> Option<ReportBlock> {
+        let report = stream.reception.report()?;
         let (last_sr, delay_since_last_sr) = match self.last_sr {
             Some((sr, at)) => (sr, CompactNtp::from_duration(now.saturating_since(at))),
             None => (CompactNtp::default(), CompactNtp::default()),
         };
         Some(ReportBlock {
-            ssrc: self.stream,
+            ssrc: stream.ssrc,
             fraction_lost: report.fraction_lost,
             cumulative_lost: i32::try_from(report.cumulative_lost).unwrap_or(i32::MAX),
             highest_sequence: ExtendedSequence(report.newest_index as u32),
@@ -162,6 +176,12 @@ impl Contact {
             delay_since_last_sr,
         })
     }
+}
+
+/// Returns what was received since the last report, of all streams together.
+fn unreported(streams: &[ReceivedStream]) -> Unreported {
+    let all = streams.iter().map(|stream| stream.reception.since_report());
+    all.fold(Unreported::default(), |all, one| all + one)
 }
 
 /// How often a member tries to reach the node before it is answered. Source: the client's.
@@ -175,7 +195,7 @@ mod tests {
     use super::*;
 
     fn contact() -> Contact {
-        Contact::new(Ssrc(1), Ssrc(2), MediaEpoch::default(), Random::new(1, 1))
+        Contact::new(Ssrc(1), MediaEpoch::default(), Random::new(1, 1))
     }
 
     #[test]
@@ -197,12 +217,29 @@ mod tests {
     #[test]
     fn first_contact_is_repeated_until_answered_and_then_spread() {
         let mut contact = contact();
-        let (mut reception, mut out) = (Reception::default(), [0; 200]);
+        let mut out = [0; 200];
         let now = Instant::from_millis(1_000);
-        assert!(contact.write(now, Sent::default(), &mut reception, false, &mut out) > 0);
-        assert_eq!(contact.next(&reception), now + FIRST_CONTACT_INTERVAL);
+        assert!(contact.write(now, Sent::default(), &mut [], false, &mut out) > 0);
+        assert_eq!(contact.next(&[]), now + FIRST_CONTACT_INTERVAL);
         contact.handle_contact();
-        let wait = contact.next(&reception).saturating_since(now);
+        let wait = contact.next(&[]).saturating_since(now);
         assert!((REPORT_INTERVAL..REPORT_INTERVAL * 3 / 2).contains(&wait), "{wait:?}");
+    }
+
+    #[test]
+    fn each_stream_that_was_heard_is_reported() {
+        let mut streams = [2, 3, 4]
+            .map(|ssrc| ReceivedStream { ssrc: Ssrc(ssrc), reception: Reception::default() });
+        for at in [0, 2] {
+            for index in 7..9 {
+                streams[at].reception.count(index, RtpTimestamp(0), Instant::ZERO);
+            }
+        }
+        let mut out = [0; 300];
+        let length = contact().write(Instant::ZERO, Sent::default(), &mut streams, false, &mut out);
+        let mut packets = RtcpPackets::parse(&out[..length]).unwrap();
+        let Some(RtcpPacket::ReceiverReport(report)) = packets.next() else { panic!("no report") };
+        let reported: Vec<_> = report.blocks.map(|block| block.ssrc).collect();
+        assert_eq!(reported, [Ssrc(2), Ssrc(4)]);
     }
 }

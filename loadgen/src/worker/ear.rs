@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sabha_media::codec::opus::OpusDecoder;
 use sabha_media::codec::{FRAME_SAMPLES, Frame};
+use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::extension::LevelDbov;
 use sabha_media::jitter_buffer::{BufferedPacket, JitterSettings};
 use sabha_media::playout::Playout;
@@ -21,20 +22,27 @@ use super::hall::SteadyPart;
 
 /// One member's ear.
 pub struct Ear {
-    playout: Playout<OpusDecoder>,
+    lines: Vec<Line>,
     /// The frame that is played next is of this time.
     next: Instant,
     interval: Duration,
-    /// What the playout is yet to be given, in the order of arrival.
+    /// What the lines are yet to be given, in the order of arrival.
     staged: VecDeque<Staged>,
+    clipped_samples: u64,
+    recording: Recording,
+}
+
+/// One of the streams that an ear hears: a mix, or whoever a bridge sends in it.
+struct Line {
+    playout: Playout<OpusDecoder>,
+    /// Who is heard in it, if that is known.
+    talker: Option<u32>,
     packets: [Arrival; ARRIVALS],
     arrivals: usize,
     /// The packet of the frame that was played last, and that frame's timestamp.
     last: Option<Arrival>,
     while_joining: Part,
     steady: Part,
-    clipped_samples: u64,
-    recording: Recording,
 }
 
 /// What was heard in one part of the run.
@@ -64,12 +72,23 @@ pub struct Recording {
 pub struct RecordedFrame {
     /// When it was played.
     pub played_at: Instant,
-    /// When its packet was received; `None` if it was concealed.
-    pub received_at: Option<Instant>,
+    /// What it was made of: of each stream the talker, if known, and when the packet was received.
+    sources: [Option<(Option<u32>, Instant)>; RECEIVE_STREAMS_MAX],
+}
+
+impl RecordedFrame {
+    /// Returns when the packet was received in which `talker` is heard; `None` if it was concealed.
+    pub fn received_from(&self, talker: u32) -> Option<Instant> {
+        let mut sources = self.sources.iter().flatten();
+        let source = sources.find(|(who, _)| who.is_none_or(|who| who == talker));
+        source.map(|(_, received_at)| *received_at)
+    }
 }
 
 /// A packet that was received.
 struct Staged {
+    line: usize,
+    talker: Option<u32>,
     index: u64,
     timestamp: RtpTimestamp,
     samples: u32,
@@ -86,24 +105,19 @@ struct Arrival {
 }
 
 impl Ear {
-    /// Makes an ear whose clock begins at `start`.
-    pub fn new(start: Instant, while_joining: &SteadyPart, steady: &SteadyPart) -> Self {
-        let jitter = JitterSettings {
-            target_min: PLAYOUT_DELAY_MIN,
-            target_max: PLAYOUT_DELAY_MAX,
-            quiet: QUIET,
-            stretch: false,
-        };
+    /// Makes an ear for so many streams, whose clock begins at `start`.
+    pub fn new(
+        start: Instant,
+        while_joining: &SteadyPart,
+        steady: &SteadyPart,
+        streams: usize,
+    ) -> Self {
+        let streams = streams.min(RECEIVE_STREAMS_MAX);
         Self {
-            playout: Playout::new(OpusDecoder::new(), jitter),
+            lines: (0..streams).map(|_| Line::new(while_joining, steady)).collect(),
             next: start,
             interval: FRAME,
-            staged: VecDeque::with_capacity(STAGED_MAX),
-            packets: [Arrival::default(); ARRIVALS],
-            arrivals: 0,
-            last: None,
-            while_joining: Part::new(while_joining),
-            steady: Part::new(steady),
+            staged: VecDeque::with_capacity(STAGED_MAX * streams),
             clipped_samples: 0,
             recording: Recording {
                 pcm: Vec::with_capacity(RECORDED_FRAMES_MAX * FRAME_SAMPLES),
@@ -112,17 +126,27 @@ impl Ear {
         }
     }
 
-    /// Takes a packet that was received; one too many is lost.
-    pub fn hear(&mut self, packet: &BufferedPacket<'_>) {
-        if self.staged.len() >= STAGED_MAX {
+    /// Takes a packet that was received in a stream, of `talker` if that is known; one too many is
+    /// lost.
+    pub fn hear(&mut self, line: usize, talker: Option<u32>, packet: &BufferedPacket<'_>) {
+        if self.staged.len() >= STAGED_MAX * self.lines.len() || line >= self.lines.len() {
             return;
         }
         let mut payload = [0; DATAGRAM_SIZE_MAX];
         let payload_len = packet.payload.len().min(DATAGRAM_SIZE_MAX);
         payload[..payload_len].copy_from_slice(&packet.payload[..payload_len]);
         let &BufferedPacket { index, timestamp, samples, level, received_at, .. } = packet;
-        let staged = Staged { index, timestamp, samples, level, received_at, payload, payload_len };
-        self.staged.push_back(staged);
+        self.staged.push_back(Staged {
+            line,
+            talker,
+            index,
+            timestamp,
+            samples,
+            level,
+            received_at,
+            payload,
+            payload_len,
+        });
     }
 
     /// Returns when a frame is to be played.
@@ -136,46 +160,93 @@ impl Ear {
             let at = self.next;
             self.next += self.interval;
             self.take_staged(at);
-            let mut frame = [0.0; FRAME_SAMPLES];
-            let played = self.playout.fill(at, &mut { SKIPS_MAX }, &mut frame);
-            self.note(at, played.received_at);
-            if self.steady.bounds.contains(at) {
-                let loud = frame.iter().filter(|sample| sample.abs() >= CLIPPING).count();
+            let mut sum = [0.0; FRAME_SAMPLES];
+            let mut sources = [None; RECEIVE_STREAMS_MAX];
+            for (line, source) in self.lines.iter_mut().zip(&mut sources) {
+                let received_at = line.play(at, &mut sum);
+                *source = received_at.map(|received_at| (line.talker, received_at));
+            }
+            if self.lines.iter().any(|line| line.steady.bounds.contains(at)) {
+                let loud = sum.iter().filter(|sample| sample.abs() >= CLIPPING).count();
                 self.clipped_samples += loud as u64;
-                self.record(at, played.received_at, &frame);
+                self.record(RecordedFrame { played_at: at, sources }, &sum);
             }
         }
     }
 
-    /// Gives the playout what had been received by `at`.
+    /// Gives the lines what had been received by `at`.
     fn take_staged(&mut self, at: Instant) {
         while self.staged.front().is_some_and(|packet| packet.received_at <= at) {
             let Some(packet) = self.staged.pop_front() else { return };
-            let Staged { index, timestamp, samples, level, received_at, .. } = packet;
-            self.packets[self.arrivals % ARRIVALS] =
-                Arrival { received_at, timestamp: timestamp.0 };
-            self.arrivals += 1;
-            let payload = &packet.payload[..packet.payload_len];
-            // What is too late to be played is missing, and counted as that.
-            let _ = self.playout.insert(&BufferedPacket {
-                index,
-                timestamp,
-                samples,
-                level,
-                received_at,
-                payload,
-            });
+            self.lines[packet.line].take(&packet);
         }
     }
 
     /// Returns what was heard while others joined, in the steady part, and the clipped samples.
-    pub fn parts(&self) -> (&Part, &Part, u64) {
-        (&self.while_joining, &self.steady, self.clipped_samples)
+    pub fn parts(&self) -> (Part, Part, u64) {
+        let joining = Part::sum(self.lines.iter().map(|line| &line.while_joining));
+        (joining, Part::sum(self.lines.iter().map(|line| &line.steady)), self.clipped_samples)
     }
 
     /// Returns the sound of the steady part.
     pub fn recording(&self) -> &Recording {
         &self.recording
+    }
+
+    /// Keeps a frame if it lies in one of the stretches that are kept.
+    fn record(&mut self, recorded: RecordedFrame, frame: &Frame) {
+        let Some(bounds) = self.lines.first().map(|line| &line.steady.bounds) else { return };
+        let (from, to, at) = (bounds.from(), bounds.to(), recorded.played_at);
+        let frames = to.saturating_since(from).as_nanos() / FRAME.as_nanos();
+        let stride = (frames / STRETCHES).max(STRETCH_FRAMES);
+        let number = at.saturating_since(from).as_nanos() / FRAME.as_nanos();
+        if number % stride < STRETCH_FRAMES && self.recording.frames.len() < RECORDED_FRAMES_MAX {
+            self.recording.frames.push(recorded);
+            self.recording.pcm.extend_from_slice(frame);
+        }
+    }
+}
+
+impl Line {
+    fn new(while_joining: &SteadyPart, steady: &SteadyPart) -> Self {
+        let jitter = JitterSettings {
+            target_min: PLAYOUT_DELAY_MIN,
+            target_max: PLAYOUT_DELAY_MAX,
+            quiet: QUIET,
+            stretch: false,
+        };
+        Self {
+            playout: Playout::new(OpusDecoder::new(), jitter),
+            talker: None,
+            packets: [Arrival::default(); ARRIVALS],
+            arrivals: 0,
+            last: None,
+            while_joining: Part::new(while_joining),
+            steady: Part::new(steady),
+        }
+    }
+
+    fn take(&mut self, packet: &Staged) {
+        let &Staged { index, timestamp, samples, level, received_at, .. } = packet;
+        let arrival = Arrival { received_at, timestamp: timestamp.0 };
+        self.packets[self.arrivals % ARRIVALS] = arrival;
+        self.arrivals += 1;
+        self.talker = packet.talker;
+        let payload = &packet.payload[..packet.payload_len];
+        let packet = BufferedPacket { index, timestamp, samples, level, received_at, payload };
+        // What is too late to be played is missing, and counted as that.
+        let _ = self.playout.insert(&packet);
+    }
+
+    /// Adds the frame that is due at `at` to `sum`; returns when its packet was received.
+    fn play(&mut self, at: Instant, sum: &mut Frame) -> Option<Instant> {
+        let mut frame = [0.0; FRAME_SAMPLES];
+        let played = self.playout.fill(at, &mut { SKIPS_MAX }, &mut frame);
+        for (sum, sample) in sum.iter_mut().zip(&frame) {
+            *sum += sample;
+        }
+        self.note(at, played.received_at);
+        played.received_at
     }
 
     fn note(&mut self, at: Instant, received_at: Option<Instant>) {
@@ -202,23 +273,21 @@ impl Ear {
         }
         self.packets.iter().find(|packet| packet.received_at == received_at).copied()
     }
-
-    /// Keeps a frame if it lies in one of the stretches that are kept.
-    fn record(&mut self, at: Instant, received_at: Option<Instant>, frame: &Frame) {
-        let (from, to) = (self.steady.bounds.from(), self.steady.bounds.to());
-        let frames = to.saturating_since(from).as_nanos() / FRAME.as_nanos();
-        let stride = (frames / STRETCHES).max(STRETCH_FRAMES);
-        let number = at.saturating_since(from).as_nanos() / FRAME.as_nanos();
-        if number % stride < STRETCH_FRAMES && self.recording.frames.len() < RECORDED_FRAMES_MAX {
-            self.recording.frames.push(RecordedFrame { played_at: at, received_at });
-            self.recording.pcm.extend_from_slice(frame);
-        }
-    }
 }
 
 impl Part {
     fn new(bounds: &SteadyPart) -> Self {
         Self { bounds: bounds.clone(), frames: 0, missing: 0, lags_us: Vec::new() }
+    }
+
+    /// Takes what was heard in several streams together; each is later than its own usual only.
+    fn sum<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        parts.fold(Self::new(&SteadyPart::new()), |mut sum, part| {
+            sum.frames += part.frames;
+            sum.missing += part.missing;
+            sum.lags_us.extend(part.lags());
+            sum
+        })
     }
 
     fn note(&mut self, at: Instant, lag_us: Option<i32>) {
@@ -234,9 +303,9 @@ impl Part {
     }
 
     /// Returns how good it sounded, by what was missing.
-    pub fn mos(&self) -> Mos {
+    pub fn mos(&self, codec: CodecQuality) -> Mos {
         let loss = PacketLoss::random(self.missing as f32 / self.frames.max(1) as f32);
-        Rating::new(CodecQuality::OPUS_MIXED, loss, Duration::ZERO).mos()
+        Rating::new(codec, loss, Duration::ZERO).mos()
     }
 
     /// Returns how much speech was missing.
@@ -246,12 +315,18 @@ impl Part {
 
     /// Returns by how much speech was heard later than usual, at worst.
     pub fn stall(&self) -> Duration {
-        let Some(first) = self.lags_us.first() else { return Duration::ZERO };
-        let mut lags: Vec<_> = self.lags_us.iter().map(|lag| lag.wrapping_sub(*first)).collect();
-        lags.sort_unstable();
-        let usual = lags[lags.len() / 2];
-        let most = lags[lags.len() - 1].saturating_sub(usual);
+        let most = self.lags().into_iter().max().unwrap_or(0);
         Duration::from_micros(u64::try_from(most).unwrap_or(0))
+    }
+
+    /// Returns the lags less the usual one, ascending.
+    fn lags(&self) -> Vec<i32> {
+        let first = self.lags_us.first().copied().unwrap_or(0);
+        let mut lags: Vec<_> = self.lags_us.iter().map(|lag| lag.wrapping_sub(first)).collect();
+        lags.sort_unstable();
+        let usual = lags.get(lags.len() / 2).copied().unwrap_or(0);
+        lags.iter_mut().for_each(|lag| *lag = lag.saturating_sub(usual));
+        lags
     }
 }
 
@@ -261,7 +336,7 @@ pub const FRAME: Duration = Duration::from_millis(20);
 /// How far behind the clock an ear plays: longer than the load generator is ever late.
 const LAG: Duration = Duration::from_millis(500);
 
-/// Packets that wait to be played: as many as come in `LAG`, and a burst after a stall.
+/// Packets of one stream that wait to be played: as many as come in `LAG`, and a burst after a stall.
 const STAGED_MAX: usize = 128;
 
 /// How long what is heard waits for late packets. Source: the client's defaults.
@@ -304,7 +379,7 @@ mod tests {
     fn listen(packets: u64, late_ms: impl Fn(u64) -> u64, lost: &[u64]) -> Part {
         let bounds = SteadyPart::new();
         bounds.set(at(500), at(packets * 20));
-        let mut ear = Ear::new(at(0), &SteadyPart::new(), &bounds);
+        let mut ear = Ear::new(at(0), &SteadyPart::new(), &bounds, 1);
         let mut encoder = OpusEncoder::new(EncoderSettings { bitrate: 32_000, complexity: 0 });
         let mut arrivals: Vec<_> = (0..packets).map(|at| (at * 20 + late_ms(at), at)).collect();
         arrivals.sort_unstable();
@@ -323,11 +398,11 @@ mod tests {
                 received_at: at(ms),
                 payload: &payload[..length],
             };
-            ear.hear(&packet);
+            ear.hear(0, None, &packet);
         }
         ear.play_due(at(packets * 20) + LAG);
         assert_eq!(ear.recording().frames.len() as u64, packets - 25);
-        ear.parts().1.clone()
+        ear.parts().1
     }
 
     #[test]
@@ -337,10 +412,46 @@ mod tests {
     }
 
     #[test]
+    fn streams_are_heard_together_and_each_is_known_by_its_talker() {
+        let bounds = SteadyPart::new();
+        bounds.set(at(500), at(2_000));
+        let mut ear = Ear::new(at(0), &SteadyPart::new(), &bounds, 2);
+        let mut encoder = OpusEncoder::new(EncoderSettings { bitrate: 32_000, complexity: 0 });
+        let mut payload = [0; PAYLOAD_SIZE_MAX];
+        for index in 0..100 {
+            ear.play_due(at(index * 20 + 3));
+            let length = encoder.encode(&[0.1; FRAME_SAMPLES], &mut payload).unwrap();
+            for (line, late_ms) in [(0, 1), (1, 2)] {
+                let packet = BufferedPacket {
+                    index,
+                    timestamp: RtpTimestamp(index as u32 * 960 + line * 7_777),
+                    samples: 960,
+                    level: LevelDbov(20),
+                    received_at: at(index * 20 + late_ms),
+                    payload: &payload[..length],
+                };
+                // Of the second talker one packet is missing.
+                if (line, index) != (1, 60) {
+                    ear.hear(line as usize, Some(line + 4), &packet);
+                }
+            }
+        }
+        ear.play_due(at(2_000) + LAG);
+        let (_, part, _) = ear.parts();
+        assert_eq!((part.frames, part.missing), (150, 1));
+        assert!(part.stall() < FRAME, "{:?}", part.stall());
+        let frame = ear.recording().frames[10];
+        let (first, second) = (frame.received_from(4).unwrap(), frame.received_from(5).unwrap());
+        assert_eq!(second.saturating_since(first), Duration::from_millis(1));
+        assert_eq!(frame.received_from(6), None);
+    }
+
+    #[test]
     fn lost_packets_are_missing_speech() {
         let part = listen(100, |_| 3, &[50, 51, 60]);
         assert_eq!(part.missing(), Duration::from_millis(60));
-        assert!(part.mos().value() < 4.0, "{:?}", part.mos());
+        let mos = part.mos(CodecQuality::OPUS_MIXED);
+        assert!(mos.value() < 4.0, "{mos:?}");
     }
 
     #[test]

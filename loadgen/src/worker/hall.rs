@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sabha_media::time::Instant;
+use serde::{Deserialize, Serialize};
 
+use super::forwarded::FIRST_FRAMES;
 use super::ledger::{Ledger, LedgerCounts};
 use crate::report::Histogram;
 
@@ -28,6 +30,30 @@ pub struct HallState {
     pub late60: u64,
     /// Frames whose place on the timeline was not known.
     pub unplaced: u64,
+    /// What only a bridge has.
+    pub forwarded: ForwardedSums,
+}
+
+/// What members of bridged conferences received in the steady part, all together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ForwardedSums {
+    /// Time from sending to receiving in the first third.
+    pub early: Histogram,
+    /// The same in the last third.
+    pub late: Histogram,
+    /// Beginnings of talk by the number of their first frames that one member missed.
+    pub onsets: [u64; FIRST_FRAMES as usize + 1],
+}
+
+impl ForwardedSums {
+    /// Adds another's.
+    pub fn merge(&mut self, other: &Self) {
+        self.early.merge(&other.early);
+        self.late.merge(&other.late);
+        for (count, more) in self.onsets.iter_mut().zip(other.onsets) {
+            *count += more;
+        }
+    }
 }
 
 /// Which part of the run it is, by time. Clones share it.
@@ -91,6 +117,15 @@ impl SteadyPart {
         let at = at.as_nanos();
         at >= self.0.from_nanos.load(Ordering::Relaxed)
             && at < self.0.to_nanos.load(Ordering::Relaxed)
+    }
+
+    /// Returns which third of it `at` lies in; 1 for the middle, and for what is not in it.
+    pub fn third(&self, at: Instant) -> u64 {
+        let length = self.to().saturating_since(self.from()).as_nanos().max(1);
+        match at.saturating_since(self.from()).as_nanos() * 3 / length {
+            third @ (0 | 2) if self.contains(at) => third as u64,
+            _ => 1,
+        }
     }
 
     /// Returns when it begins; later than any time if that is not known.

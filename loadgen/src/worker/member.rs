@@ -1,8 +1,9 @@
 //! A member on the media path, light enough that ten thousand fit on one thread.
 //!
 //! Everything a client does with a packet is done: authenticate, decrypt, count, report, obey the
-//! node's orders. Only some members have an ear and decode; the others compare what they receive
-//! with them. Nothing here allocates once the member is made, but for its marks.
+//! node's orders. Only some members have an ear and decode. What a mixer sends is compared with what
+//! they receive, what a bridge sends with what was said. Nothing here allocates once the member is
+//! made, but for its marks.
 
 use std::net::SocketAddr;
 
@@ -22,8 +23,9 @@ use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
 use sabha_transport::Endpoint;
 
-use super::contact::{Contact, Sent};
+use super::contact::{Contact, ReceivedStream, Sent};
 use super::ear::Ear;
+use super::forwarded::{Forwarded, ForwardedPacket};
 use super::hall::{Hall, LATE, SteadyPart};
 use super::ledger::Alignment;
 use super::opus_frames::{FRAMES_MAX, OpusFrames, frame_hash};
@@ -40,8 +42,8 @@ pub struct LegSettings {
     pub receive_key: MasterKey,
     /// The SSRC to send with.
     pub send_ssrc: Ssrc,
-    /// The stream to expect.
-    pub receive_ssrc: Ssrc,
+    /// The streams to expect: one from a mixer, several from a bridge.
+    pub receive_ssrcs: Vec<Ssrc>,
     /// The payload type of Opus, both ways.
     pub payload_type: PayloadType,
     /// The payload type of redundant audio, if it was agreed; its copies are not used.
@@ -54,10 +56,10 @@ pub struct LegSettings {
 pub struct Part {
     /// Its counts, with its names.
     pub tally: Tally,
-    /// Place of its conference in the hall.
-    pub ledger: usize,
-    /// How it is held against the others.
-    pub kind: Kind,
+    /// What its packets are held against.
+    pub measure: Measure,
+    /// Its place among the talkers, if it is one.
+    pub talker: Option<usize>,
     /// What it says.
     pub voice: Voice,
     /// Its ear, if it decodes.
@@ -66,6 +68,14 @@ pub struct Part {
     pub losses: Losses,
     /// Seeded for this member.
     pub random: Random,
+}
+
+/// What a member's packets are held against.
+pub enum Measure {
+    /// What others receive of the same mix: the place of its conference in the hall, and its part.
+    Mix(usize, Kind),
+    /// What was said, by whoever the bridge sends.
+    Bridge(Box<Forwarded>),
 }
 
 /// How a member's frames are held against the others'.
@@ -91,7 +101,7 @@ pub struct LoadMember {
     sender: SrtpSender,
     receiver: SrtpReceiver,
     contact: Contact,
-    reception: Reception,
+    streams: Box<[ReceivedStream]>,
     alignment: Alignment,
     sequence_number: SequenceNumber,
     octets_out: u32,
@@ -116,11 +126,13 @@ impl LoadMember {
         steady: SteadyPart,
     ) -> Result<Self, StreamsError> {
         let contact_random = Random::new(part.random.bits(), 1);
+        let received =
+            |ssrc: &Ssrc| ReceivedStream { ssrc: *ssrc, reception: Reception::default() };
         Ok(Self {
             sender: SrtpSender::new(&leg.send_key, &[leg.send_ssrc])?,
-            receiver: SrtpReceiver::new(&leg.receive_key, &[leg.receive_ssrc])?,
-            contact: Contact::new(leg.send_ssrc, leg.receive_ssrc, leg.epoch, contact_random),
-            reception: Reception::default(),
+            receiver: SrtpReceiver::new(&leg.receive_key, &leg.receive_ssrcs)?,
+            contact: Contact::new(leg.send_ssrc, leg.epoch, contact_random),
+            streams: leg.receive_ssrcs.iter().map(received).collect(),
             alignment: Alignment::default(),
             sequence_number: SequenceNumber(0),
             octets_out: 0,
@@ -137,6 +149,14 @@ impl LoadMember {
     /// Returns the counts.
     pub fn tally(&self) -> &Tally {
         &self.part.tally
+    }
+
+    /// Returns what it received of a bridge.
+    pub fn forwarded(&self) -> Option<&Forwarded> {
+        match &self.part.measure {
+            Measure::Mix(..) => None,
+            Measure::Bridge(forwarded) => Some(forwarded),
+        }
     }
 
     /// Returns the ear, if there is one.
@@ -158,6 +178,12 @@ impl LoadMember {
                 let plain = self.receiver.unprotect_rtp(bytes)?;
                 self.heard();
                 let packet = RtpPacket::parse(&bytes[..plain.length])?;
+                if is_steady {
+                    let tally = &mut self.part.tally.steady;
+                    let payload = packet.payload().len();
+                    tally.payload_octets += payload as u64;
+                    tally.padding_octets += (plain.length - packet.header_len() - payload) as u64;
+                }
                 self.handle_rtp(plain.index.0, &packet, received_at, is_steady)?;
             }
             PacketKind::Rtcp => {
@@ -193,31 +219,88 @@ impl LoadMember {
             _ => return Err(DropReason::UnknownPayloadType),
         };
         let opus = OpusFrames::parse(payload).ok_or(DropReason::Undecodable)?;
-        let late_nanos = self.compare(packet.timestamp().0, &opus, received_at, is_steady);
+        let ssrc = packet.ssrc();
+        let stream = self.streams.iter().position(|stream| stream.ssrc == ssrc);
+        let stream = stream.ok_or(DropReason::UnknownSsrc)?;
+        let (late, talker) = match self.part.measure {
+            Measure::Mix(..) => {
+                (self.compare(packet.timestamp().0, &opus, received_at, is_steady), None)
+            }
+            Measure::Bridge(_) => {
+                self.hold_against_said((stream, index), packet, payload, received_at)
+            }
+        };
         let frames = opus.frames().len();
         let tally = &mut self.part.tally;
         tally.packets_in += 1;
         if is_steady {
             tally.steady.packets += 1;
             tally.steady.frames += frames as u64;
-            tally.steady.late_nanos_max = tally.steady.late_nanos_max.max(late_nanos);
-            tally.steady.late60 += u64::from(late_nanos > LATE.as_nanos() as u64);
+            tally.steady.late_nanos_max = tally.steady.late_nanos_max.max(late);
+            tally.steady.late60 += u64::from(late > LATE.as_nanos() as u64);
         }
         if self.is_lost() {
             return Ok(());
         }
-        self.reception.count(index, packet.timestamp(), received_at);
+        self.streams[stream].reception.count(index, packet.timestamp(), received_at);
         let Some(ear) = &mut self.part.ear else { return Ok(()) };
         let loudest = MixerLevels::read(packet)?.map(|(_, level)| level.0).min();
-        ear.hear(&BufferedPacket {
+        let heard = BufferedPacket {
             index,
             timestamp: packet.timestamp(),
             samples: (frames * FRAME_SAMPLES) as u32,
             level: loudest.map_or(LevelDbov::SILENCE, LevelDbov),
             received_at,
             payload,
-        });
+        };
+        ear.hear(stream, talker, &heard);
         Ok(())
+    }
+
+    /// Holds a packet of a bridge against what was said; returns how late it came, in ns, and whose
+    /// it is.
+    fn hold_against_said(
+        &mut self,
+        (stream, index): (usize, u64),
+        packet: &RtpPacket<'_>,
+        payload: &[u8],
+        received_at: Instant,
+    ) -> (u64, Option<u32>) {
+        let Measure::Bridge(forwarded) = &mut self.part.measure else { return (0, None) };
+        let mut hall = self.hall.lock();
+        hall.packets_in += 1;
+        let mut sources = packet.csrcs();
+        let arrival = forwarded.handle(&ForwardedPacket {
+            stream,
+            index,
+            timestamp: packet.timestamp().0,
+            marker: packet.marker(),
+            source: sources.next().filter(|_| sources.len() == 0),
+            payload,
+            received_at,
+            is_steady: self.steady.contains(received_at),
+        });
+        let Some(arrival) = arrival else { return (0, None) };
+        let is_measured = |frame| self.steady.contains(forwarded.programme().begins(frame));
+        let is_steady = is_measured(arrival.said.frame);
+        self.part.tally.steady.speech += u64::from(is_steady && arrival.is_due);
+        if let Some((begun, missing)) = arrival.onset
+            && is_measured(begun)
+            && !self.part.tally.churns
+        {
+            hall.forwarded.onsets[missing] += 1;
+        }
+        let delay = arrival.delay.unwrap_or_default();
+        hall.late60 += u64::from(delay > LATE);
+        if let (Some(delay), true) = (arrival.delay, is_steady) {
+            hall.lateness.record(delay);
+            match self.steady.third(received_at) {
+                0 => hall.forwarded.early.record(delay),
+                2 => hall.forwarded.late.record(delay),
+                _ => {}
+            }
+        }
+        (delay.as_nanos() as u64, u32::try_from(arrival.said.piece).ok())
     }
 
     /// Holds a packet against the others'; returns how late it came, in ns.
@@ -228,10 +311,11 @@ impl LoadMember {
         received_at: Instant,
         is_steady: bool,
     ) -> u64 {
-        let (kind, frames) = (self.part.kind, opus.frames());
+        let Measure::Mix(ledger, kind) = self.part.measure else { return 0 };
+        let frames = opus.frames();
         let mut hall = self.hall.lock();
         hall.packets_in += 1;
-        let ledger = hall.ledger(self.part.ledger);
+        let ledger = hall.ledger(ledger);
         let placed = if kind == Kind::Talker {
             Some(ledger.place_by_time(&mut self.alignment, timestamp, received_at))
         } else {
@@ -277,12 +361,21 @@ impl LoadMember {
                 }
                 Due::Frames { from, to, is_onset } => {
                     for position in from..=to {
+                        self.note_sent(position, now);
                         let marker = is_onset && position == from;
                         self.send(now, (position, false, marker), transmit);
                         self.note_mark(position, now);
                     }
                 }
             }
+        }
+    }
+
+    /// Tells those whom a bridge sends this frame when it was sent; before it is, as they may have it
+    /// before this thread goes on.
+    fn note_sent(&self, position: u64, now: Instant) {
+        if let (Some(talker), Some(forwarded)) = (self.part.talker, self.forwarded()) {
+            forwarded.programme().note_sent(talker, self.part.voice.frame_of(position), now);
         }
     }
 
@@ -334,9 +427,9 @@ impl LoadMember {
             timestamp: self.part.voice.newest_timestamp(),
         };
         self.part.tally.steady.reports_out += u64::from(self.steady.contains(now));
-        let Self { sender, contact, reception, .. } = self;
+        let Self { sender, contact, streams, .. } = self;
         transmit.transmit(self.leg.node, |slot| {
-            let length = contact.write(now, sent, reception, is_goodbye, slot);
+            let length = contact.write(now, sent, streams, is_goodbye, slot);
             if length == 0 { 0 } else { sender.protect_rtcp(slot, length).unwrap_or(0) }
         });
     }
@@ -376,7 +469,7 @@ impl Endpoint for LoadMember {
         if self.has_left {
             return;
         }
-        if self.contact.next(&self.reception) <= now {
+        if self.contact.next(&self.streams) <= now {
             self.send_report(now, false, transmit);
         }
         self.say_due(now, transmit);
@@ -389,7 +482,7 @@ impl Endpoint for LoadMember {
         if self.has_left {
             return None;
         }
-        let next = self.contact.next(&self.reception).min(self.part.voice.next());
+        let next = self.contact.next(&self.streams).min(self.part.voice.next());
         Some(self.part.ear.as_ref().map_or(next, |ear| next.min(ear.next())))
     }
 

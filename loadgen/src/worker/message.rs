@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::hall::ForwardedSums;
 use super::speech::Pattern;
 use super::tally::Tally;
 use crate::report::Histogram;
@@ -24,6 +25,8 @@ pub struct WorkerPlan {
     pub talkers_each: u32,
     /// How they talk.
     pub pattern: Pattern,
+    /// Whether what they say is forwarded, not mixed.
+    pub is_bridged: bool,
     /// Share of packets that members lose, each way.
     pub loss: f64,
     /// Joins under way at once.
@@ -47,6 +50,8 @@ pub struct Assignment {
     pub has_ear: bool,
     /// Whether it leaves and joins again.
     pub churns: bool,
+    /// Whether it sends the noise of its room, never loud enough to be heard.
+    pub is_noisy: bool,
 }
 
 /// What a worker is told to do after its plan.
@@ -116,6 +121,10 @@ pub struct WorkerResult {
     pub payload_mismatches: u64,
     /// Frames that the reference never had.
     pub frames_unmatched: u64,
+    /// What only a bridge has.
+    pub forwarded: ForwardedSums,
+    /// How often talkers here began to talk in the steady part, by schedule.
+    pub turns: u64,
     /// One for each ear.
     pub ears: Vec<EarResult>,
     /// The marks that this worker's talkers sent in the steady part.
@@ -151,6 +160,8 @@ pub struct EarResult {
     pub clipped_samples: u64,
     /// When packets with marks arrived.
     pub marks: Vec<MarkTime>,
+    /// Marks heard twice, or of its own in a bridge's sound.
+    pub doubled_marks: u64,
     /// How loud the first talkers' voices are in what it hears, as factors of what was said.
     pub gains: BTreeMap<u32, f64>,
     /// Its own place among the talkers.

@@ -4,6 +4,7 @@
 //! a certificate, sessions, keys and a media socket of its own. Talkers have a driver's thread for
 //! themselves, so that they are in time however much the listeners receive.
 
+pub mod hall;
 pub mod message;
 pub mod speech;
 pub mod tally;
@@ -11,12 +12,14 @@ pub mod tally;
 mod analysis;
 mod contact;
 mod ear;
-mod hall;
+mod forwarded;
 mod joining;
 mod ledger;
 mod member;
 mod opus_frames;
+mod programme;
 mod scene;
+mod schedule;
 mod voice;
 mod wall;
 
@@ -178,7 +181,8 @@ async fn finish(scene: &Arc<Scene>, drivers: Drivers) -> WorkerResult {
     members.extend(drivers.voices.shutdown().into_iter().map(|(_, member)| member));
     scene.endpoints.close().await;
     for member in &members {
-        result.tallies.push(member.tally().clone());
+        result.tallies.push(scene.tally_of(member));
+        result.turns += scene.turns_of(member);
         result.marks_sent.extend(scene.marks_of(member));
     }
     result.ears = listen(scene, &members);
@@ -190,9 +194,11 @@ fn listen(scene: &Scene, members: &[LoadMember]) -> Vec<message::EarResult> {
     let detector = MarkDetector::new();
     let analysis = Analysis {
         wall: scene.wall,
-        said: scene.never_pauses().then_some(&scene.repertoire),
+        said: scene.plan.pattern.never_pauses().then_some(&scene.repertoire),
         shift: scene::shift,
         talkers_each: scene.plan.talkers_each,
+        has_marks: scene.plan.pattern.has_marks(),
+        is_bridged: scene.plan.is_bridged,
         detector: &detector,
     };
     let ears: Vec<_> = members.iter().filter(|member| member.ear().is_some()).collect();

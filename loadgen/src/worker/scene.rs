@@ -13,6 +13,7 @@ use sabha_core::identity::bundle::{self, BundleError};
 use sabha_core::message::JoinLink;
 use sabha_core::message::join_link::JoinLinkError;
 use sabha_core::signalling::EndpointError;
+use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::rtp::PayloadType;
 use sabha_media::shard::MediaEpoch;
 use sabha_transport::{
@@ -22,11 +23,14 @@ use sabha_transport::{
 use thiserror::Error;
 
 use super::ear::Ear;
+use super::forwarded::Forwarded;
 use super::hall::{Hall, SteadyPart};
 use super::joining::{Endpoints, JoinCounts, may_retry};
-use super::member::{Kind, LegSettings, LoadMember, MemberCommand, Part};
+use super::member::{Kind, LegSettings, LoadMember, Measure, MemberCommand, Part};
 use super::message::{Assignment, MarkTime, Span, WorkerPlan, WorkerResult};
-use super::speech::{PIECE_FRAMES, Pattern, Repertoire};
+use super::programme::{Programme, Timeline};
+use super::schedule::Schedule;
+use super::speech::{PIECE_FRAMES, Repertoire};
 use super::tally::Tally;
 use super::voice::Voice;
 use super::wall::Wall;
@@ -72,6 +76,10 @@ pub struct Scene {
     clock: Clock,
     identities: Vec<Identity>,
     links: BTreeMap<u32, JoinLink>,
+    /// What members of each bridged conference know of each other.
+    programmes: BTreeMap<u32, Arc<Programme>>,
+    /// What `Forwarded::due` says, by conference and place among the talkers.
+    dues: Mutex<BTreeMap<(u32, Option<usize>), (u64, u64)>>,
     /// Place of each conference in the halls.
     ledgers: BTreeMap<u32, usize>,
     crowd: Place,
@@ -136,9 +144,13 @@ impl Scene {
             driver: driver.sender().clone(),
             hall: Hall::new(ledgers.len()),
         };
+        let repertoire = Repertoire::new(plan.talkers_each, plan.pattern, plan.seed);
+        let wall = Wall::new(clock);
         let scene = Self {
-            repertoire: Repertoire::new(plan.talkers_each, plan.pattern, plan.seed),
-            wall: Wall::new(clock),
+            programmes: programmes(&plan, &repertoire, wall),
+            dues: Mutex::default(),
+            repertoire,
+            wall,
             endpoints: Endpoints::open(plan.members.len())?,
             counts: Arc::new(JoinCounts::default()),
             clock,
@@ -193,7 +205,7 @@ impl Scene {
             && let Ok(removed) = driver.remove(key)
             && let Ok(Ok(member)) = tokio::task::spawn_blocking(move || removed.recv()).await
         {
-            lock(&self.retired).push(member.tally().clone());
+            lock(&self.retired).push(self.tally_of(&member));
         }
         session.session().close("it leaves");
         self.counts.joined.fetch_sub(1, Ordering::Relaxed);
@@ -243,6 +255,7 @@ impl Scene {
             let hall = place.hall.lock();
             let compared = hall.compared();
             result.lateness.merge(&hall.lateness);
+            result.forwarded.merge(&hall.forwarded);
             result.frames_compared += compared.compared;
             result.payload_mismatches += compared.mismatches;
             result.frames_unmatched += compared.unmatched;
@@ -266,9 +279,23 @@ impl Scene {
         self.plan.members.iter().find(|one| one.member == member)?.talker
     }
 
-    /// Whether it is known of every moment what is said.
-    pub fn never_pauses(&self) -> bool {
-        self.plan.pattern == Pattern::Continuous
+    /// Returns a member's counts, with what was due to it by schedule.
+    pub fn tally_of(&self, member: &LoadMember) -> Tally {
+        let mut tally = member.tally().clone();
+        let Some(forwarded) = member.forwarded() else { return tally };
+        tally.forwarded = Some(*forwarded.tally());
+        let key = (tally.conference, forwarded.own());
+        let due = *lock(&self.dues).entry(key).or_insert_with(|| forwarded.due(&self.steady));
+        (tally.steady.speech_due, tally.steady.onsets_due) = due;
+        tally
+    }
+
+    /// Returns how often a member began to talk in the steady part, by schedule.
+    pub fn turns_of(&self, member: &LoadMember) -> u64 {
+        let Some(forwarded) = member.forwarded() else { return 0 };
+        let programme = forwarded.programme();
+        let frames = programme.frames(&self.steady);
+        forwarded.own().map_or(0, |own| programme.turns(own, &frames))
     }
 
     /// Puts a member with a leg on a driver's thread.
@@ -276,7 +303,8 @@ impl Scene {
         let place = if assignment.talker.is_some() { &self.voices } else { &self.crowd };
         let local = SocketAddr::new(local_ip(leg.media), 0);
         let socket = MediaSocket::bind(local).map_err(|error| error.to_string())?;
-        let (part, leg) = (self.part(assignment), leg_settings(leg)?);
+        let leg = leg_settings(leg, self.plan.is_bridged)?;
+        let part = self.part(assignment, &leg);
         let made = LoadMember::new(leg, part, place.hall.clone(), self.steady.clone());
         let mut parts = (socket, made.map_err(|error| error.to_string())?);
         for _ in 0..SEATINGS_MAX {
@@ -289,30 +317,49 @@ impl Scene {
         Err("the media thread takes no more members".to_owned())
     }
 
-    fn part(&self, assignment: Assignment) -> Part {
-        let Assignment { member, conference, talker, is_reference, has_ear, churns } = assignment;
+    fn part(&self, assignment: Assignment, leg: &LegSettings) -> Part {
+        let Assignment { member, conference, talker, has_ear, churns, is_noisy, .. } = assignment;
         let mut random = Random::new(self.plan.seed, u64::from(member) + 1_000);
         let start = self.clock.now() + super::ear::FRAME.mul_f64(random.unit());
         let ppm = ((random.unit() - 0.5) * 2.0 * PPM_MAX) as i32;
         let shift = self.wall.frame(start) + shift(conference);
-        let piece = talker.and_then(|talker| self.repertoire.talker(talker));
-        let piece = piece.unwrap_or(self.repertoire.noise()).clone();
+        let noise = match is_noisy {
+            true => self.repertoire.loud_noise(),
+            false => self.repertoire.noise(),
+        };
+        let piece = talker.and_then(|talker| self.repertoire.talker(talker)).unwrap_or(noise);
+        let voice = Voice::new(piece.clone(), shift, start, ppm);
+        let streams = leg.receive_ssrcs.len();
+        let ear = || Box::new(Ear::new(start, &self.joining, &self.steady, streams));
+        let talks = talker.is_some();
+        Part {
+            tally: Tally { member, conference, talks, churns, ..Tally::default() },
+            measure: self.measure(assignment, leg),
+            talker: talker.map(|talker| talker as usize),
+            voice: if is_noisy { voice.open() } else { voice },
+            ear: has_ear.then(ear),
+            losses: Losses::new(self.plan.loss, 0.0),
+            random,
+        }
+    }
+
+    fn measure(&self, assignment: Assignment, leg: &LegSettings) -> Measure {
+        let Assignment { conference, talker, is_reference, .. } = assignment;
+        let talker_place = talker.map(|talker| talker as usize);
+        if let Some(programme) = self.programmes.get(&conference) {
+            if let Some(talker) = talker_place {
+                programme.note_source(talker, leg.send_ssrc);
+            }
+            let (programme, streams) = (programme.clone(), leg.receive_ssrcs.len());
+            let forwarded = Forwarded::new(programme, talker_place, leg.send_ssrc, streams);
+            return Measure::Bridge(Box::new(forwarded));
+        }
         let kind = match (talker, is_reference) {
             (Some(_), _) => Kind::Talker,
             (None, true) => Kind::Reference,
             (None, false) => Kind::Listener,
         };
-        let ear = has_ear.then(|| Box::new(Ear::new(start, &self.joining, &self.steady)));
-        let talks = talker.is_some();
-        Part {
-            tally: Tally { member, conference, talks, churns, ..Tally::default() },
-            ledger: self.ledgers.get(&conference).copied().unwrap_or(0),
-            kind,
-            voice: Voice::new(piece, shift, start, ppm),
-            ear,
-            losses: Losses::new(self.plan.loss, 0.0),
-            random,
-        }
+        Measure::Mix(self.ledgers.get(&conference).copied().unwrap_or(0), kind)
     }
 
     /// Counts a member as joined and follows its session.
@@ -338,22 +385,40 @@ impl Scene {
     }
 }
 
+fn programmes(
+    plan: &WorkerPlan,
+    repertoire: &Repertoire,
+    wall: Wall,
+) -> BTreeMap<u32, Arc<Programme>> {
+    let schedule = Arc::new(Schedule::new(repertoire.talkers()));
+    let bridged = plan.links.keys().filter(|_| plan.is_bridged);
+    let programme = |conference: &u32| {
+        let timeline = Timeline { wall, shift: shift(*conference) };
+        Arc::new(Programme::new(timeline, repertoire, schedule.clone()))
+    };
+    bridged.map(|conference| (*conference, programme(conference))).collect()
+}
+
 /// Where in its piece a conference is at frame 0 of the day's time: each elsewhere.
 pub fn shift(conference: u32) -> u64 {
     u64::from(conference) * SHIFT_STEP % PIECE_FRAMES
 }
 
-fn leg_settings(leg: Leg) -> Result<LegSettings, String> {
+fn leg_settings(leg: Leg, is_bridged: bool) -> Result<LegSettings, String> {
     let Leg { answer, media, send_key, receive_key } = leg;
-    let &[receive_ssrc] = &answer.receive_ssrcs[..] else {
-        return Err("the node sends another number of streams than one".to_owned());
-    };
+    let streams_max = if is_bridged { RECEIVE_STREAMS_MAX } else { 1 };
+    let streams = answer.receive_ssrcs.len();
+    if !(1..=streams_max).contains(&streams) {
+        return Err(format!(
+            "the node sends {streams} streams where 1 to {streams_max} are wanted"
+        ));
+    }
     Ok(LegSettings {
         node: media,
         send_key,
         receive_key,
         send_ssrc: answer.send_ssrc,
-        receive_ssrc,
+        receive_ssrcs: answer.receive_ssrcs,
         payload_type: PayloadType(answer.payload_type),
         red_payload_type: answer.red_payload_type.map(PayloadType),
         epoch: MediaEpoch { counter: answer.epoch.counter, rank: answer.epoch.rank },

@@ -3,6 +3,7 @@
 //! A piece is said again and again, each member beginning elsewhere in it by the time of day, so
 //! that the talkers of a conference keep their places in it whichever process they are in.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sabha_client::random::Random;
@@ -25,6 +26,25 @@ pub enum Pattern {
     Turns,
     /// In turns, and now and then two at once.
     Conversation,
+    /// In turns of one second, without marks.
+    Alternate,
+}
+
+impl Pattern {
+    /// Whether each talker talks all the time.
+    pub fn never_pauses(self) -> bool {
+        self == Self::Continuous
+    }
+
+    /// Whether talkers say marks.
+    pub fn has_marks(self) -> bool {
+        self != Self::Alternate
+    }
+
+    /// Frames of one round: in a round it is the same talkers who speak.
+    fn round_frames(self) -> u64 {
+        if self == Self::Alternate { ALTERNATE_FRAMES } else { PIECE_FRAMES }
+    }
 }
 
 /// One piece of sound, encoded.
@@ -56,8 +76,12 @@ impl Piece {
         (frame, &self.octets[start..start + usize::from(frame.length)])
     }
 
+    /// Whether a payload is the frame at `at`, octet for octet.
+    pub fn says(&self, at: u64, payload: &[u8]) -> bool {
+        self.frame(at).1 == payload
+    }
+
     /// Returns how many frames it has.
-    #[cfg(test)]
     pub fn len(&self) -> u64 {
         self.frames.len() as u64
     }
@@ -92,6 +116,7 @@ pub struct Repertoire {
     /// For each talker of a conference its piece; further talkers begin at the first again.
     talkers: Vec<Arc<Piece>>,
     noise: Arc<Piece>,
+    loud_noise: Arc<Piece>,
 }
 
 impl Repertoire {
@@ -101,7 +126,14 @@ impl Repertoire {
         let parts = talkers.min(u32::from(MARKS)) as usize;
         let script = Script { parts: parts.max(1), pattern, seed };
         let talkers = (0..parts).map(|part| Arc::new(script.piece(part, &clips))).collect();
-        Self { talkers, noise: Arc::new(script.noise()) }
+        let noise = Arc::new(script.noise(ROOM_RMS..ROOM_RMS));
+        let loud_noise = Arc::new(script.noise(NOISY_RMS));
+        Self { talkers, noise, loud_noise }
+    }
+
+    /// Returns the pieces of all talkers.
+    pub fn talkers(&self) -> &[Arc<Piece>] {
+        &self.talkers
     }
 
     /// Returns the piece of talker `talker` of a conference.
@@ -112,6 +144,11 @@ impl Repertoire {
     /// Returns what those say who only listen.
     pub fn noise(&self) -> &Arc<Piece> {
         &self.noise
+    }
+
+    /// Returns what those say whose microphone hears a noisy room: never loud enough to be heard.
+    pub fn loud_noise(&self) -> &Arc<Piece> {
+        &self.loud_noise
     }
 }
 
@@ -133,8 +170,10 @@ impl Script {
         let rounds = match self.pattern {
             Pattern::Continuous => 1,
             Pattern::Turns | Pattern::Conversation => self.parts,
+            Pattern::Alternate => self.parts * ALTERNATE_TURNS,
         };
-        let samples = PIECE_FRAMES as usize * FRAME_SAMPLES;
+        let round_frames = self.pattern.round_frames() as usize;
+        let samples = round_frames * FRAME_SAMPLES;
         let mut random = Random::new(self.seed, 100 + part as u64);
         let (mut pcm, mut marks) = (Vec::new(), Vec::new());
         for round in 0..rounds {
@@ -144,7 +183,9 @@ impl Script {
                 (0..samples).map(|_| (random.unit() as f32 - 0.5) * 12f32.sqrt() * rms).collect();
             if speaks {
                 speak(&mut sound, clips, part + round);
-                let first = round * PIECE_FRAMES as usize;
+            }
+            if speaks && self.pattern.has_marks() {
+                let first = round * round_frames;
                 marks
                     .extend(self.mark(&mut sound, part).into_iter().map(|(at, m)| (first + at, m)));
             }
@@ -158,7 +199,7 @@ impl Script {
         let joins = self.pattern == Pattern::Conversation
             && Random::new(self.seed, 500 + round as u64).unit() < SHARE_OF_DOUBLE_TALK
             && part == (round + 1) % self.parts;
-        part == round || joins
+        part == round % self.parts || joins
     }
 
     /// Adds a talker's marks in turn with the others'; returns in which frames they begin.
@@ -175,21 +216,28 @@ impl Script {
         frames.into_iter().map(|at| (at, mark)).collect()
     }
 
-    fn noise(&self) -> Piece {
+    /// Noise that flickers, from frame to frame, between two levels.
+    fn noise(&self, rms: Range<f32>) -> Piece {
         let mut random = Random::new(self.seed, 99);
-        let samples = NOISE_FRAMES * FRAME_SAMPLES;
-        let sound = (0..samples).map(|_| (random.unit() as f32 - 0.5) * 12f32.sqrt() * ROOM_RMS);
-        Piece::encode(sound.collect(), &[])
+        let frames = (0..NOISE_FRAMES).flat_map(|_| {
+            let rms = rms.start + random.unit() as f32 * (rms.end - rms.start);
+            let samples = (0..FRAME_SAMPLES)
+                .map(|_| (random.unit() as f32 - 0.5) * 12f32.sqrt() * rms)
+                .collect::<Vec<_>>();
+            samples
+        });
+        Piece::encode(frames.collect(), &[])
     }
 }
 
-/// Adds clips one after the other, as far as they fit before the marks.
+/// Adds clips one after the other, as far as they fit before the marks; of a clip that alone is too
+/// long, the beginning.
 fn speak(sound: &mut [f32], clips: &[Clip], first: usize) {
-    let end = MARKS_FROM as usize * FRAME_SAMPLES;
+    let end = sound.len().min(MARKS_FROM as usize * FRAME_SAMPLES);
     let mut at = 0;
     for clip in clips.iter().cycle().skip(first % clips.len().max(1)) {
         let room = &mut sound[at..end];
-        if room.len() < clip.samples.len() {
+        if room.len() < clip.samples.len() && at > 0 {
             return;
         }
         for (sample, spoken) in room.iter_mut().zip(&clip.samples) {
@@ -208,6 +256,9 @@ const CARRIER_RMS: f32 = 0.008;
 /// -70 dBFS, as of a quiet room; below the squelch.
 const ROOM_RMS: f32 = 0.000_316;
 
+/// -59.5 to -55.5 dBFS: a noisy room, below the squelch.
+const NOISY_RMS: Range<f32> = 0.001_06..0.001_68;
+
 /// A gate opens above this level. Source: the node's squelch.
 const GATE: LevelDbov = LevelDbov(50);
 
@@ -219,6 +270,10 @@ const TURNS_MIN: usize = 3;
 
 /// Two seconds of noise; what is below the squelch is never decoded.
 const NOISE_FRAMES: usize = 100;
+
+/// Who alternates has the word for one second, and says something else each of six times.
+const ALTERNATE_FRAMES: u64 = 50;
+const ALTERNATE_TURNS: usize = 6;
 
 /// How often a second talker joins in.
 const SHARE_OF_DOUBLE_TALK: f64 = 0.5;
@@ -254,6 +309,29 @@ mod tests {
         for at in 0..talkers[0].len() {
             let count = talkers.iter().filter(|open| open[at]).count();
             assert_eq!(count, 1, "frame {at}");
+        }
+    }
+
+    #[test]
+    fn two_who_alternate_have_the_word_for_a_second_each() {
+        let repertoire = Repertoire::new(2, Pattern::Alternate, 1);
+        let talkers: Vec<_> = (0..2).map(|at| open(repertoire.talker(at).unwrap())).collect();
+        for at in 0..talkers[0].len() {
+            let turn = at / ALTERNATE_FRAMES as usize % 2;
+            assert_eq!([talkers[0][at], talkers[1][at]], [turn == 0, turn == 1], "frame {at}");
+        }
+        let frame = |at| repertoire.talker(0).unwrap().frame(at).1.to_vec();
+        assert_ne!(frame(10), frame(110), "each turn says something else");
+    }
+
+    #[test]
+    fn noisy_room_is_loud_but_opens_no_gate() {
+        let repertoire = Repertoire::new(0, Pattern::Continuous, 1);
+        let noise = repertoire.loud_noise();
+        assert!(noise.is_quiet);
+        for at in 0..noise.len() {
+            let level = noise.frame(at).0.level.0;
+            assert!((55..=60).contains(&level), "-{level} dBov");
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Voice {
     /// Frames since the last probe.
     since_probe: u32,
     is_paused: bool,
+    /// Whether everything is sent, whatever the node orders.
+    is_open: bool,
 }
 
 /// What is due.
@@ -61,7 +63,13 @@ impl Voice {
             hangover: 0,
             since_probe: PROBE_FRAMES,
             is_paused: true,
+            is_open: false,
         }
+    }
+
+    /// Makes a microphone that is never gated.
+    pub fn open(self) -> Self {
+        Self { is_open: true, ..self }
     }
 
     /// Returns when `step` is due.
@@ -72,6 +80,7 @@ impl Voice {
     /// Returns what is due now, and moves on.
     pub fn step(&mut self, now: Instant, order: UplinkOrder) -> Due {
         self.pass_over(now);
+        let order = if self.is_open { UplinkOrder::Everything } else { order };
         let position = self.position;
         let is_restful = self.piece.is_quiet && order != UplinkOrder::Everything;
         let frames = if is_restful { PROBE_FRAMES } else { 1 };
@@ -157,11 +166,11 @@ impl Voice {
 const FRAME: Duration = Duration::from_millis(20);
 
 /// The gate opens at this level and stays open down to the other. Source: the client's gate.
-const OPEN: LevelDbov = LevelDbov(50);
-const CLOSE: LevelDbov = LevelDbov(55);
+pub const OPEN: LevelDbov = LevelDbov(50);
+pub const CLOSE: LevelDbov = LevelDbov(55);
 
 /// 400 ms after the last loud frame.
-const HANGOVER_FRAMES: u32 = 20;
+pub const HANGOVER_FRAMES: u32 = 20;
 
 /// Frames before an onset that are sent with it.
 const PREROLL_FRAMES: u64 = 3;
@@ -203,6 +212,14 @@ mod tests {
             let mut voice = voice(&repertoire, None);
             assert_eq!(steps(&mut voice, order, 3), [0, 250, 500].map(Due::Probe));
         }
+    }
+
+    #[test]
+    fn open_microphone_sends_every_frame_whatever_is_ordered() {
+        let repertoire = Repertoire::new(0, Pattern::Continuous, 1);
+        let mut voice = voice(&repertoire, None).open();
+        let due = steps(&mut voice, UplinkOrder::Probes, 100);
+        assert!(due.iter().all(|due| matches!(due, Due::Frames { from, to, .. } if from == to)));
     }
 
     #[test]

@@ -30,6 +30,14 @@ impl Wall {
 
     /// Returns which frame of the day's time `at` lies in: the same for all processes.
     pub fn frame(&self, at: Instant) -> u64 {
-        u64::try_from(self.nanos(at) / 20_000_000).unwrap_or(0)
+        u64::try_from(self.nanos(at) / FRAME_NANOS).unwrap_or(0)
+    }
+
+    /// Returns when a frame of the day's time begins.
+    pub fn begins(&self, frame: u64) -> Instant {
+        self.instant(frame.cast_signed() * FRAME_NANOS)
     }
 }
+
+/// One frame.
+const FRAME_NANOS: i64 = 20_000_000;

@@ -12,6 +12,7 @@ pub(in super::super) fn run_page(record: &Record) -> String {
     body.push_str(&figures(record));
     body.push_str(&table::checks("What makes the run held", &record.checks));
     body.push_str(&table::checks("Goals for a run of this size", &record.goals));
+    body.push_str(&forwarded(record));
     body.push_str(&sound(record));
     body.push_str(&floors(record));
     body.push_str("<h2>Second by second</h2>\n");
@@ -59,7 +60,12 @@ fn sentence(record: &Record) -> String {
             count(record.packets_due)
         ));
     }
-    if record.frames_compared.is_some_and(|frames| frames > 0) {
+    if record.is_bridged() {
+        text.push_str(&format!(
+            " {} packets were compared octet for octet with what their talkers said.",
+            count(record.frames_compared)
+        ));
+    } else if record.frames_compared.is_some_and(|frames| frames > 0) {
         text.push_str(&format!(
             " {} frames were compared octet for octet with what decoded members received.",
             count(record.frames_compared)
@@ -94,6 +100,35 @@ fn figures(record: &Record) -> String {
         ))
     });
     format!("<div class=\"figures\">\n{}</div>\n", tiles.collect::<String>())
+}
+
+/// What members received of a bridge; nothing in a mixer's run.
+fn forwarded(record: &Record) -> String {
+    let count = |count: Option<u64>| count.map(|count| count as f64);
+    let rows = [
+        ("streams of one member in use within a second, at most", {
+            record.streams_per_member_max.map(f64::from)
+        }),
+        ("frames received twice, or own", count(record.doubled)),
+        ("of these, own", count(record.own_received)),
+        ("missing of the beginning of talk, 99th percentile, ms", record.onset_missing_ms_p99),
+        ("changes of the talker in a listener's streams", count(record.switches)),
+        ("talkers' turns by schedule", count(record.turns)),
+        ("packets of those who say nothing", count(record.noise_received)),
+        ("packets that name another talker", count(record.unsourced)),
+        ("sequence numbers that do not go on", count(record.sequence_breaks)),
+        ("delay of forwarding, median, ms", record.forward_delay_ms_p50),
+        ("delay of forwarding, 99th percentile, ms", record.forward_delay_ms_p99),
+        ("datagrams in a gathered send, mean", record.gso_segments_mean),
+        ("padding for each octet of payload", record.padding_ratio),
+    ];
+    let known = rows.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let rows: Vec<_> =
+        known.map(|(name, value)| vec![name.to_owned(), number::text(value)]).collect();
+    if !record.is_bridged() || rows.is_empty() {
+        return String::new();
+    }
+    format!("<h2>Forwarding</h2>\n{}", table::plain(&["Received from the bridge", ""], &rows))
 }
 
 /// What decoded members heard; nothing if there were none.
@@ -181,6 +216,7 @@ fn facts(record: &Record) -> String {
         ("command", text(&parameters.command)),
         ("mode", text(&record.mode)),
         ("talk", text(&parameters.pattern)),
+        ("noisy members", (parameters.noisy > 0).then(|| parameters.noisy.to_string())),
         ("packets to listeners", text(&parameters.listener_packet)),
         ("joins in a second", parameters.join_rate.map(number::text)),
         ("loss", Some(format!("{} %", number::text(parameters.loss_percent)))),
@@ -250,6 +286,16 @@ mod tests {
             }
         }
         assert!(run_page(&hostile).contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn forwarding_is_shown_of_a_bridge_only() {
+        let bridge = run_page(&sample::judged(sample::bridge));
+        for figure in ["Forwarding", "in a gathered send", "turns by schedule", "2.6"] {
+            assert!(bridge.contains(figure), "{figure}");
+        }
+        assert_eq!(open_tags(&bridge), Vec::<String>::new());
+        assert!(!run_page(&sample::judged(|_| {})).contains("Forwarding"));
     }
 
     #[test]
