@@ -126,3 +126,39 @@ fn talker_is_heard_at_the_volume_that_was_set_or_not_at_all() {
     let (both, other) = (energy(&chord(2, 0.1, None).0), energy(&chord(2, 0.1, muted).0));
     assert!((other / both - 0.5).abs() < 0.02, "{}", other / both);
 }
+
+#[test]
+fn spurts_of_a_talker_who_keeps_a_slot_are_heard_without_delay_whatever_was_lost_on_the_way_up() {
+    let tone: Vec<f32> = (0..1_000 * FRAME)
+        .map(|i| if i / FRAME % 100 < 50 { 0.000_3 } else { 0.2 } * (i as f32 * 0.05).sin())
+        .collect();
+    let mut bridged = Bridged::new(1, vec![Voice::new(100, &tone)], "0");
+    let turn =
+        |spurt: usize| Turn { voice: 0, slot: 0, from: spurt * 100 + 50, to: spurt * 100 + 100 };
+    let turns: Vec<_> = (0..10).map(turn).collect();
+    // A packet of every second spurt never reached the bridge.
+    bridged.play(1_000, &turns, |_, frame| frame % 200 == 175);
+    let report = bridged.member.report();
+    assert_eq!((report.lost, report.playout.lost), (5, 5), "{:?}", report.playout);
+    assert_eq!(report.heard.concealed, 5 * 960, "neither more nor less than what was lost");
+    let waited = report.heard.delays.percentile(0.99).unwrap();
+    assert!(waited.as_millis() <= 15, "look-back is no delay: {waited:?}");
+    assert!(report.jitter.as_millis() < 1, "nor jitter: {:?}", report.jitter);
+}
+
+#[test]
+fn one_talker_too_many_takes_the_place_of_who_was_silent_longest() {
+    let tone: Vec<f32> = (0..520 * FRAME).map(|i| 0.2 * (i as f32 * 0.05).sin()).collect();
+    let voices = (0..10).map(|index| Voice::new(100 + index, &tone)).collect();
+    let mut bridged = Bridged::new(2, voices, "0");
+    let turn =
+        |voice: usize| Turn { voice, slot: voice % 2, from: voice * 50 + 5, to: voice * 50 + 45 };
+    let turns: Vec<_> = (0..10).map(turn).collect();
+    bridged.play(520, &turns, |_, _| false);
+    let report = bridged.member.report();
+    assert_eq!((report.talkers_evicted, report.drops.total()), (2, 0));
+    assert_eq!((report.playout.lost, report.heard.concealed), (0, 0));
+    let packets = 10 * 43;
+    assert_eq!(report.playout.played + report.playout.skipped, packets);
+    assert_eq!(report.packets_in, packets);
+}
