@@ -249,17 +249,22 @@ mod tests {
 
     const OWN: Ssrc = Ssrc(99);
 
+    fn source(piece: usize) -> Ssrc {
+        Ssrc(piece as u32 + 1)
+    }
+
     fn room(pattern: Pattern, talkers: u32, own: Option<usize>) -> Room {
         let programme = programme(pattern, talkers);
-        for talker in 0..talkers {
-            programme.note_source(talker as usize, Ssrc(talker));
-        }
-        let now = Instant::from_millis(60_000);
+        (0..talkers as usize).for_each(|talker| programme.note_source(talker, source(talker)));
+        room_of(&Arc::new(programme), own)
+    }
+
+    fn room_of(programme: &Arc<Programme>, own: Option<usize>) -> Room {
         // Where a piece begins again, so that tests know who speaks when.
-        let period = programme.period();
-        let first = programme.frame(now).next_multiple_of(period);
+        let now = programme.frame(Instant::from_millis(60_000));
+        let first = now.next_multiple_of(programme.period());
         let streams = [1_000, 2_000, 3_000].map(|index| Sender { index, timestamp: 77 });
-        Room { member: Forwarded::new(Arc::new(programme), own, OWN, 3), streams, first }
+        Room { member: Forwarded::new(programme.clone(), own, OWN, 3), streams, first }
     }
 
     impl Room {
@@ -281,7 +286,7 @@ mod tests {
                 index: sender.index,
                 timestamp: sender.timestamp,
                 marker: false,
-                source: Some(Ssrc(said.piece as u32)),
+                source: Some(source(said.piece)),
                 payload: &[],
                 received_at,
                 is_steady: true,
@@ -387,7 +392,7 @@ mod tests {
     fn packet_must_name_its_talker_alone() {
         let mut room = room(Pattern::Continuous, 2, None);
         room.hear((0, 1), (0, 0), |packet| packet.source = None);
-        room.hear((1, 1), (1, 0), |packet| packet.source = Some(Ssrc(0)));
+        room.hear((1, 1), (1, 0), |packet| packet.source = Some(source(0)));
         assert_eq!((room.tally().unsourced, room.tally().mismatches), (2, 0));
         room.hear((2, 1), (0, 1), |_| {});
         assert_eq!(room.tally().unsourced, 2);
@@ -404,8 +409,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_of_an_onset_is_told_once_it_is_over() {
+        let programme = Arc::new(programme(Pattern::Alternate, 2));
         for (lost, wanted) in [(0, 0), (1, 1), (7, 7), (10, 10), (30, 10)] {
-            let mut room = room(Pattern::Alternate, 2, None);
+            let mut room = room_of(&programme, None);
             // Three frames of silence go before the talker's second, which is the other one.
             let heard = (47..50).chain(50 + lost..90);
             let arrivals: Vec<_> = heard

@@ -300,7 +300,8 @@ impl LoadMember {
                 _ => {}
             }
         }
-        (delay.as_nanos() as u64, u32::try_from(arrival.said.piece).ok())
+        let late = if is_steady { delay.as_nanos() as u64 } else { 0 };
+        (late, u32::try_from(arrival.said.piece).ok())
     }
 
     /// Holds a packet against the others'; returns how late it came, in ns.

@@ -96,12 +96,11 @@ impl Programme {
         self.pieces.get(said.piece).is_some_and(|piece| piece.says(said.frame, payload))
     }
 
-    /// Finds who said a payload that arrived at `received_at`, and as which frame: the newest that
-    /// it can be.
+    /// Finds who said a payload that arrived at `received_at`, and as which frame: the nearest.
     pub fn find(&self, payload: &[u8], received_at: Instant) -> Option<Said> {
-        let newest = self.timeline.frame(received_at) + FRAMES_AHEAD;
+        let now = self.timeline.frame(received_at);
         let found = |piece| {
-            let mut frames = (newest - FRAMES_BACK..=newest).rev();
+            let mut frames = (0..=FRAMES_APART).flat_map(|apart| [now - apart, now + apart]);
             let frame = frames.find(|frame| self.says(Said { piece, frame: *frame }, payload))?;
             Some(Said { piece, frame })
         };
@@ -169,9 +168,9 @@ const SENT_FRAMES: usize = 128;
 const TIME_BITS: u32 = 48;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 
-/// Where a payload is looked for: a second back, and ahead by what clocks may run fast in an hour.
-const FRAMES_BACK: u64 = 62;
-const FRAMES_AHEAD: u64 = 12;
+/// How far from its time a payload is looked for: less than half a piece, and more than the clocks
+/// of a day's run go apart.
+const FRAMES_APART: u64 = 250;
 
 #[cfg(test)]
 pub(super) mod tests {

@@ -236,7 +236,7 @@ fn speak(sound: &mut [f32], clips: &[Clip], first: usize) {
     let end = sound.len().min(MARKS_FROM as usize * FRAME_SAMPLES);
     let mut at = 0;
     for clip in clips.iter().cycle().skip(first % clips.len().max(1)) {
-        let room = &mut sound[at..end];
+        let Some(room) = sound.get_mut(at..end) else { return };
         if room.len() < clip.samples.len() && at > 0 {
             return;
         }
