@@ -72,6 +72,7 @@ impl Downlink {
             target_min: settings.playout_delay,
             target_max: PLAYOUT_DELAY_MAX.max(settings.playout_delay),
             quiet: QUIET,
+            margin_percent: 0,
             stretch: true,
         };
         Self {
@@ -109,8 +110,11 @@ impl Downlink {
         self.reception.count(index, packet.timestamp(), received_at);
         let loudest = MixerLevels::read(&packet)?.map(|(_, level)| level.0).min();
         let payload = red.map_or(packet.payload(), |red| red.primary().payload);
-        let samples = Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
-        self.lengths.count(samples);
+        let is_probe = packet.payload().is_empty();
+        let samples = match is_probe {
+            true => FRAME_SAMPLES,
+            false => Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?,
+        };
         let packet = BufferedPacket {
             index,
             timestamp: packet.timestamp(),
@@ -122,6 +126,11 @@ impl Downlink {
         for index in self.reordering.push(index, self.playout.buffer().delays().spread()) {
             self.arrivals.see(received_at, index);
         }
+        if is_probe {
+            self.playout.buffer_mut().handle_probe(&packet);
+            return Ok(());
+        }
+        self.lengths.count(samples);
         self.arrivals.count(red.as_ref());
         self.playout.buffer_mut().set_redundancy(self.arrivals.wait(received_at));
         let inserted = self.playout.insert(&packet);

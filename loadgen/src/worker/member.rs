@@ -185,6 +185,11 @@ impl LoadMember {
         received_at: Instant,
         is_steady: bool,
     ) -> Result<(), DropReason> {
+        if packet.payload().is_empty() {
+            // A probe: it says how late packets come.
+            self.reception.count(index, packet.timestamp(), received_at);
+            return Ok(());
+        }
         let payload = match packet.payload_type() {
             opus if opus == self.leg.payload_type => packet.payload(),
             red if Some(red) == self.leg.red_payload_type => {
