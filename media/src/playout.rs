@@ -360,6 +360,7 @@ mod tests {
         target_min: Duration::from_millis(10),
         target_max: Duration::from_millis(100),
         quiet: LevelDbov(60),
+        margin_percent: 0,
         stretch: true,
     };
 

@@ -20,7 +20,7 @@ use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
 
 use crate::counters::{MixerCounters, MixerGauges};
-use crate::legs::{Leg, Legs, Stream};
+use crate::legs::{Leg, Legs, PROBES_MAX, Stream};
 use crate::output::{Output, TICK};
 use crate::pool::MixerResources;
 use crate::ranking::HYSTERESIS_DB;
@@ -227,6 +227,7 @@ impl<C: Codec> Engine for Mixer<C> {
             choice,
             arrivals: RedArrivals::default(),
             reordering: Reordering::default(),
+            probes: 0,
             delays: None,
         };
         Ok(self.legs.add(leg, stream))
@@ -258,7 +259,7 @@ impl<C: Codec> Engine for Mixer<C> {
         key: LegKey,
         packet: &IncomingPacket<'_>,
         resources: &mut MixerResources<C>,
-        _outbox: &mut Outbox,
+        outbox: &mut Outbox,
     ) -> Result<(), DropReason> {
         let settings = self.settings;
         let Some((leg, stream)) = self.legs.get_mut(key) else {
@@ -266,6 +267,11 @@ impl<C: Codec> Engine for Mixer<C> {
         };
         if stream.role != LegRole::Member {
             return Err(DropReason::WrongRole);
+        }
+        if leg.probes < PROBES_MAX && self.output.is_silent() {
+            leg.probes += 1;
+            let samples = self.output.samples_in_silence(now);
+            stream.send_probe(now, samples, settings.payload_type, outbox);
         }
         if leg.muted {
             return Err(DropReason::Muted);

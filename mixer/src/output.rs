@@ -106,6 +106,13 @@ impl<C: Codec> Output<C> {
         self.state == State::Silent
     }
 
+    /// Returns the stream's timestamp at a time of silence, before each leg's offset.
+    pub(crate) fn samples_in_silence(&self, at: Instant) -> u64 {
+        let passed = at.saturating_since(self.last_tick);
+        let samples = passed.as_nanos() as u64 / 1_000 * u64::from(SAMPLE_RATE_HZ) / 1_000_000;
+        self.stream_samples + samples
+    }
+
     /// Returns how many have a personal encode without being ranked: they just ceased to be.
     pub(crate) fn leaving(&self, talkers: &[Box<Talker<C>>]) -> usize {
         self.encodes.leaving(talkers)
@@ -131,9 +138,7 @@ impl<C: Codec> Output<C> {
         let frame = FRAME_SAMPLES as u64;
         self.stream_samples += if self.is_silent() {
             self.begin_spurt();
-            let passed = at.saturating_since(self.last_tick);
-            let samples = passed.as_nanos() as u64 / 1_000 * u64::from(SAMPLE_RATE_HZ) / 1_000_000;
-            samples.max(frame)
+            (self.samples_in_silence(at) - self.stream_samples).max(frame)
         } else {
             frame
         };

@@ -83,6 +83,7 @@ impl Default for MixerSettings {
                 target_min: Duration::from_millis(4),
                 target_max: Duration::from_millis(200),
                 quiet: LevelDbov(60),
+                margin_percent: 35,
                 stretch: true,
             },
             encoder: EncoderSettings { bitrate: 64_000, complexity: 9 },

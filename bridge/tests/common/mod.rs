@@ -11,13 +11,13 @@ use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels}
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::OutboxLimits;
 use sabha_media::red::{RedBlock, RedPacket};
-use sabha_media::rtcp::CompoundWriter;
+use sabha_media::rtcp::{CompoundWriter, REPORT_INTERVAL};
 use sabha_media::rtp::{
     PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
 };
 use sabha_media::shard::{
-    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard,
-    ShardConfig, ShardEvent, keep_alive,
+    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, Shard, ShardConfig, ShardEvent,
+    keep_alive,
 };
 use sabha_media::srtp::{MasterKey, SrtpReceiver, SrtpSender, SrtpSuite};
 use sabha_media::time::Instant;

@@ -95,8 +95,11 @@ impl Downlink {
         let arrival = stream.handle_packet(index, &packet, received_at);
         let loudest = MixerLevels::read(&packet)?.map(|(_, level)| level.0).min();
         let payload = red.map_or(packet.payload(), |red| red.primary().payload);
-        let samples = Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
-        self.lengths.count(samples);
+        let is_probe = packet.payload().is_empty();
+        let samples = match is_probe {
+            true => FRAME_SAMPLES,
+            false => Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?,
+        };
         let packet = BufferedPacket {
             index,
             timestamp: packet.timestamp(),
@@ -110,6 +113,11 @@ impl Downlink {
         let spread = talker.as_ref().map_or(Duration::ZERO, |talker| talker.spread());
         stream.see(&arrival, red.as_ref(), spread);
         let talker = talker.ok_or(DropReason::Late)?;
+        if is_probe {
+            talker.playout_mut().buffer_mut().handle_probe(&packet);
+            return Ok(());
+        }
+        self.lengths.count(samples);
         let packet = talker.renumber(packet);
         talker.playout_mut().buffer_mut().set_redundancy(stream.arrivals.wait(received_at));
         let inserted = talker.insert(&packet, &arrival);

@@ -75,19 +75,28 @@ impl Forwarding {
             by_payload.entry(packet.payload).or_default().push(place);
         }
         let mut came = vec![false; sent.len()];
+        let (mut before, mut kept) = (Instant::ZERO, 0);
         for packet in arrived.iter().filter(|packet| packet.source == Some(talker)) {
+            // What was kept until an onset comes at once, and is late by no fault of the node.
+            let since = packet.at.saturating_since(std::mem::replace(&mut before, packet.at));
+            kept = match since {
+                pause if pause > PAUSE => KEPT_MAX,
+                at_once if at_once < AT_ONCE => kept.saturating_sub(1),
+                _ => 0,
+            };
             let same = by_payload.get(&packet.payload).map_or(&[][..], Vec::as_slice);
             let is_recent = |place: &&usize| {
                 let at = sent[**place].at;
                 at < packet.at + SKEW && packet.at < at + LATENCY_MAX
             };
-            let recent = || same.iter().filter(is_recent);
+            let recent = || same.iter().rev().filter(is_recent);
             let Some(place) = recent().find(|place| !came[**place]).copied() else {
                 self.doubled += u64::from(recent().next().is_some());
                 continue;
             };
             came[place] = true;
-            self.delays.push(packet.at.saturating_since(sent[place].at));
+            let delay = packet.at.saturating_since(sent[place].at);
+            self.delays.extend((kept == 0).then_some(delay));
         }
         Heard { came }
     }
@@ -141,6 +150,15 @@ const LOUD_DBFS: f32 = -50.0;
 
 /// A packet is noted as sent just after the kernel took it, so it may have arrived before.
 const SKEW: Duration = Duration::from_millis(5);
+
+/// Packets that come closer than this were not sent as they were spoken: half a frame.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
+/// A pause of a talker, longer than any packet.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a bridge sends at once at an onset: three packets that it kept, and the one that opened.
+const KEPT_MAX: u32 = 4;
 
 /// The latest that a packet may come.
 const LATENCY_MAX: Duration = Duration::from_millis(500);

@@ -211,6 +211,14 @@ impl LoadMember {
         received_at: Instant,
         is_steady: bool,
     ) -> Result<(), DropReason> {
+        let ssrc = packet.ssrc();
+        let stream = self.streams.iter().position(|stream| stream.ssrc == ssrc);
+        let stream = stream.ok_or(DropReason::UnknownSsrc)?;
+        if packet.payload().is_empty() {
+            // A probe: it says how late packets come.
+            self.streams[stream].reception.count(index, packet.timestamp(), received_at);
+            return Ok(());
+        }
         let payload = match packet.payload_type() {
             opus if opus == self.leg.payload_type => packet.payload(),
             red if Some(red) == self.leg.red_payload_type => {
@@ -219,9 +227,6 @@ impl LoadMember {
             _ => return Err(DropReason::UnknownPayloadType),
         };
         let opus = OpusFrames::parse(payload).ok_or(DropReason::Undecodable)?;
-        let ssrc = packet.ssrc();
-        let stream = self.streams.iter().position(|stream| stream.ssrc == ssrc);
-        let stream = stream.ok_or(DropReason::UnknownSsrc)?;
         let (late, talker) = match self.part.measure {
             Measure::Mix(..) => {
                 (self.compare(packet.timestamp().0, &opus, received_at, is_steady), None)

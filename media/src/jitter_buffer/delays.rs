@@ -54,8 +54,8 @@ impl Delays {
     ///
     /// It counts by the time since the last: of a burst that was held up, only the first is late
     /// for a reason of its own. Of a burst that a spurt begins with, only the last counts: the
-    /// others were kept by their sender until there was something to hear. Payload and level are
-    /// not looked at.
+    /// others were kept by their sender until there was something to hear. A packet without payload
+    /// is a probe, and begins nothing.
     pub fn push(&mut self, packet: &BufferedPacket<'_>) {
         let length = duration(packet.samples);
         let since = packet.received_at.saturating_since(self.newest_at);
@@ -83,18 +83,20 @@ impl Delays {
         self.spread = self.spread_with_margin();
     }
 
-    /// Returns what nearly all packets need, by those that came, and the more beyond it the fewer
-    /// they were: the latest of a few is not the latest of a hundred.
+    /// Returns what nearly all packets need, by those that came, and more where that is much: the
+    /// latest of a few is not the latest of a hundred.
     fn spread_with_margin(&self) -> Duration {
         let high = Duration::from_millis(self.histogram.high(LATE_SHARE) as u64);
-        high.mul_f64(MARGIN + FEW / self.histogram.total().max(FEW))
+        let few = FEW / self.histogram.total().max(FEW) - FEW * LATE_SHARE;
+        high + high.saturating_sub(STEADY).mul_f64(self.settings.margin() + few.max(0.0))
     }
 
     /// Tells whether the sender was silent before this packet: nothing is missing, and yet the
     /// timestamp jumps.
     fn begins_spurt(&self, packet: &BufferedPacket<'_>) -> bool {
         let Some(newest_index) = self.newest_index else { return true };
-        packet.index == newest_index + 1 && !self.clock.is_at(packet.timestamp)
+        let follows = packet.index == newest_index + 1;
+        follows && !packet.payload.is_empty() && !self.clock.is_at(packet.timestamp)
     }
 
     /// Tells how much later than a packet the copies of it may come that are worth waiting for.
@@ -170,12 +172,11 @@ const BIN_NANOS: i64 = 1_000_000;
 /// Share of packets that may be later than what is waited for.
 const LATE_SHARE: f64 = 0.01;
 
-/// How much more is waited for than all but `LATE_SHARE` need. Chosen: with a jitter of 30 ms
-/// (standard deviation) one packet in 300 is late.
-const MARGIN: f64 = 1.1;
+/// Packets that vary by no more than this need no margin: a busy machine, not a network.
+const STEADY: Duration = Duration::from_millis(10);
 
-/// After so many packets it is twice as much: of normally distributed delays, the latest of n is
-/// by 8 / n earlier than the latest of a hundred.
+/// Of normally distributed delays the latest of a hundred is later than the latest of n by about
+/// this part of n; that of fewer than so many tells nothing.
 const FEW: f64 = 8.0;
 
 /// Packets of which the earliest are known: two to four seconds of 20 ms packets.
@@ -200,6 +201,7 @@ mod tests {
         target_min: Duration::from_millis(4),
         target_max: Duration::from_millis(200),
         quiet: LevelDbov(65),
+        margin_percent: 0,
         stretch: true,
     };
 

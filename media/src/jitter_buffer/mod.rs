@@ -32,8 +32,17 @@ pub struct JitterSettings {
     pub target_max: Duration,
     /// A packet at or below this level may be skipped to shorten the delay.
     pub quiet: LevelDbov,
+    /// How much more is waited for, in percent, than all but one packet in a hundred need, as far as
+    /// that is more than 10 ms.
+    pub margin_percent: u8,
     /// Whether playout may make sound longer and shorter to change the delay.
     pub stretch: bool,
+}
+
+impl JitterSettings {
+    fn margin(&self) -> f64 {
+        f64::from(self.margin_percent) / 100.0
+    }
 }
 
 /// What a buffer needs to know of a packet.
@@ -229,6 +238,11 @@ impl JitterBuffer {
         std::mem::swap(&mut self.delays, delays);
     }
 
+    /// Takes in when a packet came that carries no sound.
+    pub fn handle_probe(&mut self, probe: &BufferedPacket<'_>) {
+        self.delays.push(probe);
+    }
+
     /// Returns what is known of the stream's delays.
     pub fn delays(&self) -> &Delays {
         &self.delays
@@ -349,14 +363,14 @@ impl JitterBuffer {
         if !self.settings.stretch {
             return 0;
         }
-        let short = self.shortage();
-        if short > self.settings.target_min * 3 / 4 {
+        let (short, leeway) = (self.shortage(), self.delays.spread() / SPREAD_SHARE);
+        if short > self.settings.target_min * 3 / 4 + leeway {
             let blocks = samples(short).div_ceil(block.max(1));
             return (blocks * block).saturating_sub(queued).cast_signed();
         }
         let excess = samples(self.excess());
         let surplus = excess - excess % block.max(1) + queued;
-        let is_worth_it = surplus > samples(self.delays.spread() / SPREAD_SHARE);
+        let is_worth_it = surplus > samples(leeway);
         if excess == 0 || !is_worth_it || now < self.kept_until {
             self.surplus_since = None;
             return 0;
@@ -603,7 +617,7 @@ const SURPLUS_SMALL: u32 = 960;
 /// So many samples disturb a conversation: 100 ms.
 const SURPLUS_LARGE: u32 = 4_800;
 
-/// Less surplus than this part of what the delays vary by is left: it comes and goes.
+/// Less than this part of what the delays vary by is left as it is: it comes and goes.
 const SPREAD_SHARE: u32 = 8;
 
 /// Packets that make up for a late one: half a second of 20 ms packets.

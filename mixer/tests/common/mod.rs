@@ -73,6 +73,8 @@ pub struct Member {
     next_send: Instant,
     next_keep_alive: Instant,
     pub voice: Option<Voice>,
+    /// Packets received without sound.
+    pub probes: usize,
     /// The level to claim instead of the true one.
     pub claim: Option<LevelDbov>,
     /// The payload to send instead of the voice's.
@@ -155,6 +157,7 @@ impl Room {
             next_send: self.now + Duration::from_millis(phase_ms),
             next_keep_alive: self.now + REPORT_INTERVAL,
             voice: None,
+            probes: 0,
             claim: None,
             payload: None,
             payload_type: PayloadType(111),
@@ -317,6 +320,10 @@ impl Member {
         }
         let plain = self.receiver.unprotect_rtp(&mut datagram).unwrap();
         let packet = RtpPacket::parse(&datagram[..plain.length]).unwrap();
+        if packet.payload().is_empty() {
+            self.probes += 1;
+            return;
+        }
         let timestamp = packet.timestamp().0;
         let red =
             (packet.payload_type() == RED).then(|| RedPacket::parse(packet.payload()).unwrap());

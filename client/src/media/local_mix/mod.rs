@@ -47,6 +47,7 @@ impl LocalMix {
             target_min: settings.playout_delay,
             target_max: PLAYOUT_DELAY_MAX.max(settings.playout_delay),
             quiet: QUIET,
+            margin_percent: 0,
             stretch: true,
         };
         let is_forwarded = settings.is_forwarded();
