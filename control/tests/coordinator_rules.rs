@@ -198,9 +198,10 @@ fn what_the_node_cannot_carry_is_refused() {
         let refused = CoordinatorError::Talkers { asked, node_max: 8 };
         assert_eq!(rig.create(&list), Err(refused));
     }
-    let settings = ConferenceSettings { mode: Mode::Bridge, ..rig.list.settings.clone() };
+    let settings =
+        ConferenceSettings { mode: Mode::Other("hologram".into()), ..rig.list.settings.clone() };
     let list = with(&rig, settings);
-    assert_eq!(rig.create(&list), Err(CoordinatorError::Mode("bridge".into())));
+    assert_eq!(rig.create(&list), Err(CoordinatorError::Mode("hologram".into())));
     for _ in 0..2 {
         let list = permit_list(&rig.host);
         assert!(matches!(rig.create(&list), Ok(Created::New(..))));
