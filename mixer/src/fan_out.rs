@@ -177,7 +177,7 @@ impl<C: Codec> FanOut<'_, C> {
         if stream.spurt != self.spurt {
             stream.copies.begin();
         }
-        let copies = stream.copies.next();
+        let copies = stream.copies.advance();
         if let Some(body) = self.redundant(copies, personal) {
             self.counters.packets_by_copies[copies.count() - 1] += 1;
             self.queue(stream, (self.red_payload_type, body), 1, 0);

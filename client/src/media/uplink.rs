@@ -195,7 +195,7 @@ impl Stream {
         path: &mut Path<'_, T>,
     ) {
         let frame = preroll.at(age);
-        let copies = self.copies.next();
+        let copies = self.copies.advance();
         let mut packet = [0; RED_SIZE_MAX];
         let redundant = self.red_payload_type.filter(|_| copies > Copies::None).and_then(|red| {
             Some((red, preroll.write_red(age, copies, self.payload_type, &mut packet)?))

@@ -65,7 +65,7 @@ impl CopyOrder {
     }
 
     /// Returns what the next packet carries, of one frame and directly behind the one before.
-    pub fn next(&mut self) -> Copies {
+    pub fn advance(&mut self) -> Copies {
         let copies = self.copies.within(self.behind);
         self.behind = (self.behind + 1).min(DISTANCE_MAX as u8);
         copies
@@ -89,12 +89,12 @@ mod tests {
     fn first_packets_carry_what_there_is() {
         let mut order = CopyOrder::default();
         order.set(Copies::Spread);
-        let carried: Vec<_> = (0..6).map(|_| order.next().distances().to_vec()).collect();
+        let carried: Vec<_> = (0..6).map(|_| order.advance().distances().to_vec()).collect();
         assert_eq!(carried, [vec![], vec![1], vec![1, 2], vec![1, 2], vec![1, 4], vec![1, 4]]);
         order.begin();
-        assert_eq!((order.next(), order.next()), (Copies::None, Copies::One));
+        assert_eq!((order.advance(), order.advance()), (Copies::None, Copies::One));
         order.set(Copies::One);
-        assert_eq!([order.next(), order.next()], [Copies::One; 2]);
+        assert_eq!([order.advance(), order.advance()], [Copies::One; 2]);
     }
 
     #[test]
