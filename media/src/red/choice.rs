@@ -30,22 +30,19 @@ impl Default for CopyChoice {
 }
 
 impl CopyChoice {
-    /// Takes a report of at least `REPORTED_MIN` packets: the share of packets lost since the one before, and the share of those
-    /// whose follower was lost too, if that is told; both 0.0 to 1.0.
+    /// Takes a report of at least `REPORTED_MIN` packets: the share of packets lost since the one
+    /// before, and the share lost together with their follower, if that is told; both 0.0 to 1.0.
     ///
-    /// That is never taken for less than if losses were independent: a report is of few packets.
+    /// The first takes copies away below the same shares as later ones. Bursts are never taken for
+    /// less than if losses were independent: a report is of few packets.
     pub fn handle_report(&mut self, loss: f32, burst_loss: Option<f32>) {
         let loss = share(loss);
         let burst_loss = burst_loss.map_or(0.0, share).max(loss * loss);
-        if !std::mem::replace(&mut self.is_reported, true) {
-            (self.loss, self.burst_loss) = (loss, burst_loss);
-            self.copies = self.needed(CALM_SHARE);
-            return;
-        }
+        let is_first = !std::mem::replace(&mut self.is_reported, true);
         self.loss += (loss - self.loss) * REPORT_SHARE;
         self.burst_loss += (burst_loss - self.burst_loss) * REPORT_SHARE;
-        self.copies = self.copies.max(self.needed(1.0));
         let enough = self.needed(CALM_SHARE);
+        self.copies = if is_first { enough } else { self.copies.max(self.needed(1.0)) };
         self.calm_reports = if enough < self.copies { self.calm_reports + 1 } else { 0 };
         if self.calm_reports == CALM_REPORTS {
             (self.copies, self.calm_reports) = (enough, 0);
@@ -133,7 +130,8 @@ mod tests {
     fn first_seconds_are_protected_until_a_report_tells_better() {
         assert_eq!(after(&[]).copies(), Copies::Spread);
         assert_eq!(after(&[(0.0, None)]).copies(), Copies::None);
-        assert_eq!(after(&[(0.015, None)]).copies(), Copies::One, "given up as slowly as ever");
+        assert_eq!(after(&[(0.025, None)]).copies(), Copies::One, "which would not begin it");
+        assert_eq!(after(&[(0.1, Some(0.067))]).copies(), Copies::Spread);
         assert_eq!(after(&[(0.1, Some(0.001))]).copies(), Copies::Two);
     }
 
@@ -144,7 +142,7 @@ mod tests {
         assert_eq!(copies_at(0.03, None), Copies::One);
         assert_eq!(copies_at(0.04, None), Copies::One);
         assert_eq!(copies_at(0.08, None), Copies::Two);
-        assert_eq!(copies_at(1.0, None), Copies::Two);
+        assert_eq!(copies_at(0.15, None), Copies::Two);
     }
 
     #[test]
