@@ -327,7 +327,8 @@ fn sender_report_tells_what_was_sent_and_measures_the_round_trip() {
     let since = info.rtp.distance_from(last.unwrap().timestamp);
     assert_eq!(since, 48 * 500, "the stream's clock went on for 500 ms");
 
-    // The member holds it for 2 s; each way takes 30 ms. Its third slot fares worst.
+    // The member holds it for 2 s; each way takes 30 ms. Of its third slot, of
+    // which nothing was sent, it says what hardly counts.
     rig.now += MS * 2_060;
     let block = |slot: usize, fraction_lost, jitter| ReportBlock {
         ssrc: other.grant.receive_ssrcs[slot],
@@ -344,7 +345,7 @@ fn sender_report_tells_what_was_sent_and_measures_the_round_trip() {
     let datagram = other.rtcp(|writer| writer.receiver_report(ssrc, &blocks).unwrap());
     rig.send(address(9), &datagram);
     let remote = rig.shard.leg_report(other.grant.id).unwrap().remote;
-    assert_eq!((remote.fraction_lost, remote.jitter), (20, 5));
+    assert_eq!((remote.fraction_lost, remote.jitter), (10, 5));
     let trip = remote.round_trip.unwrap();
     assert!(trip >= MS * 59 && trip <= MS * 61, "{trip:?}");
 }
