@@ -10,7 +10,8 @@
 #   --spike SECOND MS     stalls the listener's network once (may be repeated)
 #   --out DIR             what was heard, and the logs (default target/network-demo)
 #
-# Score it with: scripts/score.sh SPEECH OUT/heard.wav
+# Score it with: scripts/score.sh SPEECH OUT/heard.wav. A table of several networks, scored, prints
+# scripts/network-table.sh.
 #
 # Needs root, iproute2, python3 and the program (SABHA=FILE, by default target/release/sabha).
 # Whatever happens, its namespaces and processes end with it.

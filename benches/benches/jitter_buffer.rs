@@ -14,8 +14,13 @@ const FRAME: Duration = Duration::from_millis(20);
 
 fn insert_and_pull(criterion: &mut Criterion) {
     let target_min = Duration::from_millis(4);
-    let settings =
-        JitterSettings { target_min, target_max: FRAME * 10, quiet: LevelDbov(65), stretch: true };
+    let settings = JitterSettings {
+        target_min,
+        target_max: FRAME * 10,
+        quiet: LevelDbov(65),
+        margin_percent: 0,
+        stretch: true,
+    };
     let mut buffer = JitterBuffer::new(settings);
     let (mut index, mut received_at) = (0, Instant::from_millis(1_000));
     criterion.bench_function("jitter_buffer/insert_and_pull", |bencher| {

@@ -6,7 +6,8 @@ use sabha_media::codec::opus::{Opus, OpusEncoder};
 use sabha_media::codec::{Encoder, EncoderSettings, PAYLOAD_SIZE_MAX};
 use sabha_media::extension::LevelDbov;
 use sabha_media::outbox::OutboxLimits;
-use sabha_media::shard::{ConferenceKey, REPORT_INTERVAL, Shard, ShardConfig};
+use sabha_media::rtcp::REPORT_INTERVAL;
+use sabha_media::shard::{ConferenceKey, Shard, ShardConfig};
 use sabha_media::time::Instant;
 use sabha_mixer::{
     ListenerPacket, ListenerPacketSetting, Mixer, MixerCounters, MixerResources, MixerSettings,

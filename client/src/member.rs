@@ -12,6 +12,7 @@ use sabha_core::message::{
 use sabha_core::quic::LinkError;
 use sabha_core::signalling::{ClientCredentials, Session, SignallingEndpoint};
 use sabha_core::{Clock, Direction, Fingerprint, Identity, MediaKeyContext, NodeId, media_key};
+use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::extension::{CLIENT_LEVEL_ID, MIXER_LEVEL_ID};
 use sabha_media::leg::{LegId, LegRole};
 use sabha_media::srtp::{MasterKey, SrtpSuite};
@@ -183,6 +184,7 @@ impl NodeSession {
             suites: SrtpSuite::ALL.iter().map(|suite| suite.id()).collect(),
             client_version: concat!("sabha/", env!("CARGO_PKG_VERSION")).into(),
             red: true,
+            streams_max: RECEIVE_STREAMS_MAX as u8,
         });
         let answer = match self.session.request(&request).await? {
             Answer::Joined(answer) => answer,
@@ -233,7 +235,12 @@ impl NodeSession {
             return Err(JoinError::Answer("it repeats a leg generation, and so a key"));
         }
         *newest = answer.leg_generation;
-        if answer.mode != Mode::Mixer || answer.receive_ssrcs.len() != 1 {
+        let streams_max = match answer.mode {
+            Mode::Mixer => 1,
+            Mode::Bridge => RECEIVE_STREAMS_MAX,
+            Mode::Auto | Mode::Other(_) => 0,
+        };
+        if !(1..=streams_max).contains(&answer.receive_ssrcs.len()) {
             return Err(JoinError::Answer("it is of a mode that this version does not know"));
         }
         let extensions = (answer.client_level_extension, answer.mixer_level_extension);

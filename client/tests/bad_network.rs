@@ -65,6 +65,28 @@ fn jitter_lengthens_the_buffer() {
     assert_eq!(jittery[2].heard.concealed, 0);
 }
 
+/// A second of silence, then a murmur of three seconds.
+fn sentence() -> Schedule {
+    let wave = |at: usize| 0.1 * (at as f32 * 0.021).sin() + 0.05 * (at as f32 * 0.047).sin();
+    let samples: Vec<f32> = (0..144_000).map(wave).collect();
+    Schedule::new(vec![Utterance { start: 48_000, samples: samples.into() }], 0.0, 1)
+}
+
+#[test]
+fn delays_are_known_before_the_first_word() {
+    for seed in 3..8 {
+        let mut room = Room::new(MixerSettings::default());
+        room.join_through("60 30", seed, sentence());
+        let listener = room.join_through("60 30", seed + 20, silence());
+        room.run(Duration::from_secs(5));
+        let concealments = room.shard.engine(room.conference).unwrap().counters().concealments;
+        let heard = room.members[listener].report().heard;
+        let concealed = heard.concealed / 960;
+        // Of 150 frames; one in a hundred packets may be later than what is waited for.
+        assert!(concealments <= 3 && concealed <= 3, "{seed}: {concealments} and {concealed}");
+    }
+}
+
 #[test]
 fn spike_is_seen_once_and_leaves_the_others_alone() {
     let reports = listen("0; spike 300 at 10");

@@ -99,6 +99,20 @@ fn talker_who_loses_a_tenth_sends_two_copies_and_the_node_conceals_next_to_nothi
 }
 
 #[test]
+fn bursts_of_three_are_brought_back_on_either_leg() {
+    const BURSTS: &str = "0 0 10 0 3";
+    for (talkers, listeners) in [(BURSTS, CLEAN), (CLEAN, BURSTS)] {
+        let mut room = room(talkers, listeners);
+        room.run(SECOND * 2 + RISE);
+        let (before, concealed) = (counters(&room), concealed_by_listener(&mut room));
+        let at_node = counters(&room).concealments - before.concealments;
+        let concealed = concealed + at_node as f64 / 9.5;
+        println!("{talkers}, {listeners}: {concealed} % concealed");
+        assert!(concealed < 4.0, "of 10 % lost: {concealed} %");
+    }
+}
+
+#[test]
 fn bursts_of_three_raise_to_two_copies_where_as_many_single_losses_do_not() {
     let copies = |burst| {
         let mut room = room(&format!("0 0 4 0 {burst}"), CLEAN);

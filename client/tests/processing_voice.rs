@@ -1,10 +1,9 @@
 //! That noise goes and words stay whole, and that all voices come out equally loud.
 #![allow(clippy::unwrap_used)]
 
-use sabha_client::processing::{
-    BLOCK_SAMPLES, CEILING, GainControl, NoiseSuppressor, SPEECH_LEVEL_DBOV,
-};
+use sabha_client::processing::{BLOCK_SAMPLES, GainControl, NoiseSuppressor, SPEECH_LEVEL_DBOV};
 use sabha_client::sound::level::{active_level_dbfs, peak_dbfs, rms_dbfs};
+use sabha_media::limiter::CEILING;
 
 mod processing_support;
 use processing_support::{Noise, db, energy, sum, through, voice, voice_at};

@@ -197,6 +197,7 @@ impl Room {
             suites: SrtpSuite::ALL.iter().map(|suite| suite.id()).collect(),
             client_version: "session_cost".into(),
             red: true,
+            streams_max: 1,
         })
     }
 }

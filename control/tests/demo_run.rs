@@ -47,6 +47,8 @@ fn bad_network_harms_its_two_members_and_nobody_else() {
     assert!(members[2].get("reference_wav").is_none());
     for member in [&members[0], &members[2]] {
         assert!(member["lost"].as_u64() > Some(20), "{member}");
+        let timeline = member["buffer_timeline_ms"].as_array().unwrap();
+        assert!(timeline.iter().any(Value::is_number), "{member}");
         assert!(member["mos"].as_f64() < members[1]["mos"].as_f64(), "{member}\n{told}");
     }
     assert_eq!(members[1]["lost"], 0, "{told}");
@@ -123,6 +125,8 @@ fn has_the_published_fields(report: &Value) {
         for number in ["jitter_ms", "buffer_ms_p50", "buffer_ms_p99"] {
             assert!(member[number].is_number(), "{number}: {member}");
         }
+        let timeline = member["buffer_timeline_ms"].as_array().unwrap();
+        assert!(timeline.iter().any(Value::is_number), "{member}");
         assert!(member["mos"].as_f64().is_some_and(|mos| (1.0..=4.5).contains(&mos)), "{member}");
         assert!(member.get("reference_wav").is_none_or(Value::is_string), "{member}");
     }

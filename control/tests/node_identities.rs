@@ -168,11 +168,19 @@ async fn answers_that_this_version_cannot_follow_are_refused() {
     let world = World::new();
     let node = world.mixer("node");
     let cases = [
-        (JoinAnswer { mode: Mode::Bridge, ..join_answer(1) }, "mode"),
+        (JoinAnswer { mode: Mode::Other("hologram".into()), ..join_answer(1) }, "mode"),
         (JoinAnswer { receive_ssrcs: vec![Ssrc(2), Ssrc(3)], ..join_answer(2) }, "mode"),
         (JoinAnswer { client_level_extension: 9, ..join_answer(3) }, "level extensions"),
         (JoinAnswer { packet_ms: 60, ..join_answer(4) }, "20 ms"),
         (JoinAnswer { media_addresses: Vec::new(), ..join_answer(5) }, "no media address"),
+        (
+            JoinAnswer {
+                mode: Mode::Bridge,
+                receive_ssrcs: (2..7).map(Ssrc).collect(),
+                ..join_answer(6)
+            },
+            "mode",
+        ),
     ];
     let answers = cases.iter().map(|(answer, _)| Answer::Joined(answer.clone())).collect();
     let address = scripted(&world, &node, answers).await;

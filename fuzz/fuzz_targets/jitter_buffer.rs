@@ -24,6 +24,7 @@ fuzz_target!(|input: &[u8]| {
         target_min: Duration::from_millis(u64::from(*target_min)),
         target_max: Duration::from_millis(u64::from(*target_max)),
         quiet: LevelDbov(65),
+        margin_percent: 0,
         stretch: true,
     });
     let (mut now, mut index, mut timestamp) = (START, 1_000_u64, 0_u32);

@@ -1,7 +1,7 @@
 //! Redundant payloads over arbitrary octets.
 //!
-//! What parses is written anew as the same octets, and each copy that is given out as a packet's
-//! predecessor ends where the next one begins.
+//! What parses is written anew as the same octets, and each copy that is given out is of a packet
+//! before it, as far back by its timestamp as by its number.
 
 #![no_main]
 
@@ -19,12 +19,11 @@ fuzz_target!(|payload: &[u8]| {
     assert!(copies.len() <= COPIES_MAX);
     assert_eq!(RedPacket::new(packet.primary(), &copies), packet);
 
-    let (mut index, mut start) = (1, RtpTimestamp(7));
+    let (index, start) = (20_000, RtpTimestamp(7));
     for copy in packet.predecessors(&Opus, index, start) {
-        index -= 1;
-        assert_eq!(copy.index, index);
-        assert_eq!(copy.timestamp.wrapping_add(copy.samples), start);
-        start = copy.timestamp;
+        assert!(copy.index < index);
+        let samples = (index - copy.index) as u32 * copy.samples;
+        assert_eq!(copy.timestamp.wrapping_add(samples), start);
     }
     let mut arrivals = RedArrivals::default();
     arrivals.count(Some(&packet));

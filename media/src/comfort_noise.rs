@@ -6,6 +6,8 @@
 pub struct ComfortNoise {
     /// RMS of the room's noise.
     floor: f32,
+    /// Whether any of it was heard.
+    is_known: bool,
     /// RMS of what is made now; follows the floor slowly, so that nothing begins or ends suddenly.
     rms: f32,
     random: u64,
@@ -13,9 +15,10 @@ pub struct ComfortNoise {
 }
 
 impl ComfortNoise {
-    /// Makes a generator that knows no room yet; equal seeds make equal noise.
+    /// Makes a generator that knows no room yet, and makes the quietest noise until it does; equal
+    /// seeds make equal noise.
     pub fn new(seed: u64) -> Self {
-        Self { floor: RMS_MAX, rms: 0.0, random: seed, smoothed: 0.0 }
+        Self { floor: RMS_MAX, is_known: false, rms: 0.0, random: seed, smoothed: 0.0 }
     }
 
     /// Learns from a stretch that was decoded from packets; at least 5 ms.
@@ -24,13 +27,15 @@ impl ComfortNoise {
         let energy: f32 = heard.iter().map(|sample| sample * sample).sum();
         let rms = (energy / heard.len().max(1) as f32).sqrt();
         self.floor = rms.min(self.floor * (1.0 + RISE * seconds)).clamp(RMS_MIN, RMS_MAX);
+        self.is_known = true;
         self.rms = 0.0;
     }
 
     /// Fills a stretch with noise.
     pub fn fill(&mut self, silent: &mut [f32]) {
+        let floor = if self.is_known { self.floor } else { RMS_MIN };
         for sample in silent {
-            self.rms += (self.floor - self.rms) * ONSET_SHARE;
+            self.rms += (floor - self.rms) * ONSET_SHARE;
             *sample = self.next() * self.rms;
         }
     }

@@ -107,6 +107,8 @@ pub enum EngineOutput {
     TalkerStarted(LegId),
     /// A leg ceased to be heard.
     TalkerStopped(LegId),
+    /// Another leg leads the conversation, or nobody does any more. Only a bridge tells.
+    DominantTalker(Option<LegId>),
 }
 
 /// Why an engine refuses a leg.

@@ -24,8 +24,10 @@ pub struct Playout<D> {
     concealed: usize,
     /// Samples by which playout is to become longer, whatever the buffer says.
     owed: u32,
-    /// Samples played since the sound was last made longer or shorter.
+    /// Samples played since the sound was last made longer or shorter, or could not be.
     unstretched: u32,
+    /// Samples that are played before it may be made so again.
+    rest: u32,
     counters: PlayoutCounters,
 }
 
@@ -80,6 +82,7 @@ impl<D: Decoder> Playout<D> {
             concealed: 0,
             owed: 0,
             unstretched: 0,
+            rest: STRETCH_INTERVAL,
             counters: PlayoutCounters::default(),
         }
     }
@@ -94,6 +97,7 @@ impl<D: Decoder> Playout<D> {
         self.concealed = 0;
         self.owed = 0;
         self.unstretched = 0;
+        self.rest = STRETCH_INTERVAL;
         self.counters = PlayoutCounters::default();
     }
 
@@ -105,7 +109,8 @@ impl<D: Decoder> Playout<D> {
         self.buffer.insert(packet)
     }
 
-    /// Takes in a copy of a packet that came in a later one (RFC 2198), in any order.
+    /// Takes in a packet of whose delay nothing is to be learned, such as a copy that came in a
+    /// later one (RFC 2198), in any order.
     ///
     /// # Errors
     /// As `JitterBuffer::insert`.
@@ -231,37 +236,45 @@ impl<D: Decoder> Playout<D> {
     }
 
     /// Makes what waits to be played a little longer or shorter, if that is wanted and was not just
-    /// done.
+    /// done or found impossible.
     fn stretch(&mut self, at: Instant, block: usize, queued: usize) {
-        if self.unstretched < STRETCH_INTERVAL {
+        if self.unstretched < self.rest {
             return;
         }
         let wanted = match self.owed {
             0 => self.buffer.wanted_stretch(at, block as u32, queued.min(block) as u32),
             owed => owed.cast_signed(),
         };
-        let most = wanted.unsigned_abs() as usize;
-        let likeness = if most < ROUGH_MIN { Likeness::Close } else { Likeness::Rough };
-        if wanted < 0 {
-            let changed = stretch::shorten(&mut self.pcm[..self.length], most, likeness);
-            let Some(removed) = changed else { return };
-            self.length -= removed;
-            self.counters.shortened += removed as u64;
-        } else if wanted > 0 {
-            // A little more than what is wanted does no harm, and a little less would.
-            let most = most.max(LENGTHEN_MAX_LEAST);
-            let Some(added) =
-                stretch::lengthen(&mut self.pcm[..], self.length, most, Likeness::Close)
-            else {
-                return;
-            };
-            self.length += added;
-            self.owed = self.owed.saturating_sub(added as u32);
-            self.counters.lengthened += added as u64;
-        } else {
+        if wanted == 0 {
             return;
         }
+        let most = wanted.unsigned_abs() as usize;
+        let changed = if wanted < 0 { self.shorten_by(most) } else { self.lengthen_by(most) };
+        let is_urgent = wanted >= FRAME_SAMPLES as i32;
+        self.rest = match changed {
+            Some(_) if is_urgent => 0,
+            Some(_) => STRETCH_INTERVAL,
+            None => FRAME_SAMPLES as u32,
+        };
         self.unstretched = 0;
+    }
+
+    fn shorten_by(&mut self, most: usize) -> Option<()> {
+        let likeness = if most < ROUGH_MIN { Likeness::Close } else { Likeness::Rough };
+        let removed = stretch::shorten(&mut self.pcm[..self.length], most, likeness)?;
+        self.length -= removed;
+        self.counters.shortened += removed as u64;
+        Some(())
+    }
+
+    /// A little more than what is wanted does no harm, and a little less would.
+    fn lengthen_by(&mut self, most: usize) -> Option<()> {
+        let most = most.max(LENGTHEN_MAX_LEAST);
+        let added = stretch::lengthen(&mut self.pcm[..], self.length, most, Likeness::Close)?;
+        self.length += added;
+        self.owed = self.owed.saturating_sub(added as u32);
+        self.counters.lengthened += added as u64;
+        Some(())
     }
 
     /// Takes `written` samples, just decoded behind the last, as to be played.
@@ -347,6 +360,7 @@ mod tests {
         target_min: Duration::from_millis(10),
         target_max: Duration::from_millis(100),
         quiet: LevelDbov(60),
+        margin_percent: 0,
         stretch: true,
     };
 

@@ -41,7 +41,29 @@ pub struct ReceptionReport {
     pub losses: Option<LossChunks>,
 }
 
+/// What was received since the last report, of one stream or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unreported {
+    /// Packets expected.
+    pub expected: u64,
+    /// Of those, packets that did not arrive.
+    pub lost: u64,
+}
+
+impl std::ops::Add for Unreported {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { expected: self.expected + other.expected, lost: self.lost + other.lost }
+    }
+}
+
 impl Reception {
+    /// Lets the next packet's time say nothing of jitter: its sender kept it back.
+    pub fn forget_transit(&mut self) {
+        self.transit = None;
+    }
+
     /// Counts a packet.
     pub fn count(&mut self, index: u64, timestamp: RtpTimestamp, received_at: Instant) {
         self.received += 1;
@@ -75,6 +97,13 @@ impl Reception {
         self.expected().cast_signed() - self.received.cast_signed()
     }
 
+    /// Returns the packets expected since the last report, and how many of them did not arrive.
+    pub fn since_report(&self) -> Unreported {
+        let expected = self.expected() - self.expected_prior;
+        let lost = expected.saturating_sub(self.received - self.received_prior);
+        Unreported { expected, lost }
+    }
+
     /// Returns interarrival jitter in timestamp units.
     pub fn jitter(&self) -> u32 {
         u32::try_from(self.jitter_sixteenths >> 4).unwrap_or(u32::MAX)
@@ -83,11 +112,9 @@ impl Reception {
     /// Makes a report and begins the next interval; `None` before the first packet.
     pub fn report(&mut self) -> Option<ReceptionReport> {
         let begin = self.first_index? + self.expected_prior;
-        let expected = self.expected() - self.expected_prior;
-        let received = self.received - self.received_prior;
+        let Unreported { expected, lost } = self.since_report();
         self.expected_prior = self.expected();
         self.received_prior = self.received;
-        let lost = expected.saturating_sub(received);
         let fraction = (lost * 256).checked_div(expected).unwrap_or(0).min(255);
         Some(ReceptionReport {
             expected,

@@ -25,7 +25,13 @@ const LOUD: u8 = 20;
 const QUIET: u8 = 80;
 
 fn settings() -> JitterSettings {
-    JitterSettings { target_min: MS * 4, target_max: MS * 200, quiet: LevelDbov(65), stretch: true }
+    JitterSettings {
+        target_min: MS * 4,
+        target_max: MS * 200,
+        quiet: LevelDbov(65),
+        margin_percent: 0,
+        stretch: true,
+    }
 }
 
 /// A packet of 20 ms, sent and received on time.

@@ -8,11 +8,10 @@ use std::time::Duration;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::engine::{AddLegError, EngineOutput};
 use sabha_media::leg::{LegRole, Ssrc};
-use sabha_media::rtcp::{CompactNtp, ReportBlock, RtcpPacket, SenderInfo};
+use sabha_media::rtcp::{CompactNtp, REPORT_INTERVAL, ReportBlock, RtcpPacket, SenderInfo};
 use sabha_media::rtp::{PacketKind, classify};
 use sabha_media::shard::{
-    ConferenceKey, KeepAlive, LegRequest, MEDIA_TIMEOUT, MediaEpoch, REPORT_INTERVAL, ShardError,
-    ShardEvent, ntp,
+    ConferenceKey, KeepAlive, LegRequest, MEDIA_TIMEOUT, MediaEpoch, ShardError, ShardEvent, ntp,
 };
 use sabha_media::srtp::{KeyUseLog, SrtpSender};
 

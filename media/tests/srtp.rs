@@ -272,18 +272,22 @@ fn other_key_is_refused() {
 }
 
 #[test]
-fn sequence_number_must_go_ahead() {
+fn sequence_number_serves_once_and_not_long_after_others() {
     let mut sender = sender();
     rtp(&mut sender, SSRC, 100);
-    for number in [100, 99, 0, 100 + 32_768] {
+    rtp(&mut sender, SSRC, 97);
+    rtp(&mut sender, SSRC, 230);
+    rtp(&mut sender, SSRC, 200);
+    for number in [230, 200, 166, 102, 0, 65_535, 230 + 32_768] {
         let mut buffer = [plain_rtp(SSRC, number), vec![0; 16]].concat();
         let before = buffer.clone();
         let refused = sender.protect_rtp(&mut buffer, 39);
-        let (number, last) = (SequenceNumber(number), SequenceNumber(100));
+        let (number, last) = (SequenceNumber(number), SequenceNumber(230));
         assert_eq!(refused, Err(ProtectError::NotAhead { ssrc: SSRC, number, last }));
         assert_eq!(buffer, before, "a refused packet stays as it was");
     }
-    rtp(&mut sender, SSRC, 101);
+    rtp(&mut sender, SSRC, 167);
+    rtp(&mut sender, SSRC, 231);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use sabha_media::codec::{Codec, Encoder, EncoderSettings, Frame};
 use sabha_media::engine::LegKey;
 use sabha_media::leg::Ssrc;
 use sabha_media::outbox::{BodyId, Outbox};
+use sabha_media::red::Copies;
 use sabha_media::rtp::PayloadType;
 
 use crate::output::Surroundings;
@@ -239,10 +240,10 @@ impl<C: Codec> Encodes<C> {
 }
 
 impl<E> Personal<E> {
-    /// Stores this tick's payload with copies of the `copies` before it.
+    /// Stores this tick's payload with these copies.
     pub(crate) fn store_red(
         &self,
-        copies: usize,
+        copies: Copies,
         payload_type: PayloadType,
         outbox: &mut Outbox,
     ) -> Option<BodyId> {

@@ -9,7 +9,7 @@ use sabha_media::codec::Codec;
 use sabha_media::codec::FRAME_SAMPLES;
 use sabha_media::leg::LegRole;
 use sabha_media::outbox::{BodyId, Outbox};
-use sabha_media::red::COPIES_MAX;
+use sabha_media::red::Copies;
 use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp};
 
 use crate::cohorts::{CohortTick, Cohorts, MixTick};
@@ -31,8 +31,8 @@ pub(crate) struct FanOut<'a, C: Codec> {
     pub(crate) shared: Option<BodyId>,
     /// The shared payloads, this tick's the newest.
     pub(crate) recent: &'a Recent,
-    /// The shared frame with one copy, and with two, once a leg was to be sent it.
-    pub(crate) shared_red: [Option<BodyId>; COPIES_MAX],
+    /// The shared frame with each kind of copies, once a leg was to be sent it.
+    pub(crate) shared_red: [Option<BodyId>; Copies::ANY.len()],
     /// Personal frames, by leg.
     pub(crate) personals: &'a [Personal<C::Encoder>],
     pub(crate) codec: &'a C,
@@ -174,12 +174,12 @@ impl<C: Codec> FanOut<'_, C> {
     /// Queues this tick's frame, with the copies that the leg's loss asks for, as far as the
     /// packets before it were of one frame each.
     fn send_frame(&mut self, stream: &mut Stream, personal: Option<&Personal<C::Encoder>>) {
-        let is_new = stream.spurt != self.spurt;
-        let copies = if is_new { 0 } else { usize::from(stream.copies.min(stream.singles)) };
-        if let Some(place) = copies.checked_sub(1)
-            && let Some(body) = self.redundant(copies, personal)
-        {
-            self.counters.packets_by_copies[place] += 1;
+        if stream.spurt != self.spurt {
+            stream.copies.begin();
+        }
+        let copies = stream.copies.advance();
+        if let Some(body) = self.redundant(copies, personal) {
+            self.counters.packets_by_copies[copies.count() - 1] += 1;
             self.queue(stream, (self.red_payload_type, body), 1, 0);
             return;
         }
@@ -187,16 +187,18 @@ impl<C: Codec> FanOut<'_, C> {
         self.send(stream, body, 1, 0);
     }
 
-    /// Stores this tick's frame with so many copies; the shared one once for all legs.
+    /// Stores this tick's frame with these copies, if they are any; the shared one once for all
+    /// legs.
     fn redundant(
         &mut self,
-        copies: usize,
+        copies: Copies,
         personal: Option<&Personal<C::Encoder>>,
     ) -> Option<BodyId> {
+        let kind = Copies::ANY.iter().position(|kind| *kind == copies)?;
         if let Some(personal) = personal {
             return personal.store_red(copies, self.payload_type, self.outbox);
         }
-        let stored = &mut self.shared_red[copies - 1];
+        let stored = &mut self.shared_red[kind];
         if stored.is_none() {
             let everybody = (None, 1.0);
             *stored = self.recent.store_red(copies, self.payload_type, everybody, self.outbox);
@@ -227,8 +229,6 @@ impl<C: Codec> FanOut<'_, C> {
             timestamp: RtpTimestamp((first as u32).wrapping_add(stream.timestamp_offset)),
             ssrc: stream.ssrc,
         };
-        let singles = if is_new { 0 } else { stream.singles };
-        stream.singles = if frames == 1 { (singles + 1).min(COPIES_MAX as u8) } else { 0 };
         stream.sequence_number = stream.sequence_number.next();
         stream.spurt = self.spurt;
         self.counters.packets_by_frames[frames - 1] += 1;

@@ -3,13 +3,16 @@
 //! A tick passes over what goes out of every leg, so that lies dense, apart from the rest.
 
 use sabha_media::engine::LegKey;
+use sabha_media::jitter_buffer::Delays;
 use sabha_media::leg::{LegId, LegRole, Ssrc};
-use sabha_media::red::{CopyChoice, RedArrivals};
-use sabha_media::rtp::SequenceNumber;
+use sabha_media::lookback::Lookback;
+use sabha_media::outbox::Outbox;
+use sabha_media::red::{CopyChoice, CopyOrder, RedArrivals};
+use sabha_media::reordering::Reordering;
+use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber};
 use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
 
-use crate::lookback::Lookback;
 use crate::squelch::Squelch;
 
 /// All legs, by key.
@@ -22,7 +25,6 @@ pub(crate) struct Legs {
 }
 
 /// What the mixer keeps of a leg, whether it talks or not.
-#[derive(Debug)]
 pub(crate) struct Leg {
     pub(crate) send_ssrc: Ssrc,
     pub(crate) muted: bool,
@@ -35,6 +37,12 @@ pub(crate) struct Leg {
     pub(crate) choice: CopyChoice,
     /// What its member sends of copies.
     pub(crate) arrivals: RedArrivals,
+    pub(crate) reordering: Reordering,
+    /// Probes that its member was sent, `PROBES_MAX` at most.
+    pub(crate) probes: u8,
+    /// How late its packets come, once it has sent sound; while it is heard, its playout has that
+    /// and this is of no meaning.
+    pub(crate) delays: Option<Box<Delays>>,
 }
 
 /// What a leg is sent.
@@ -50,11 +58,8 @@ pub(crate) struct Stream {
     pub(crate) sequence_number: SequenceNumber,
     pub(crate) role: LegRole,
     pub(crate) is_packed: bool,
-    /// How many copies of what was sent before its packets are to carry.
-    pub(crate) copies: u8,
-    /// How many packets of one frame its last packets were, without one of another kind behind
-    /// them; counts to `COPIES_MAX`.
-    pub(crate) singles: u8,
+    /// Which copies of what was sent before its packets are to carry.
+    pub(crate) copies: CopyOrder,
 }
 
 impl Legs {
@@ -114,8 +119,35 @@ impl Legs {
     }
 }
 
+impl Stream {
+    /// Answers a packet of a newcomer by one without sound, at the stream's time `samples`: so its
+    /// member learns how late packets come before there is anything to hear.
+    pub(crate) fn send_probe(
+        &mut self,
+        now: Instant,
+        samples: u64,
+        payload_type: PayloadType,
+        outbox: &mut Outbox,
+    ) {
+        let Some(body) = outbox.store(&[], &[], &[]) else { return };
+        let header = RtpHeader {
+            marker: false,
+            payload_type,
+            sequence_number: self.sequence_number,
+            timestamp: RtpTimestamp((samples as u32).wrapping_add(self.timestamp_offset)),
+            ssrc: self.ssrc,
+        };
+        self.sequence_number = self.sequence_number.next();
+        outbox.send(self.id, header, body, now);
+    }
+}
+
+/// Probes that a leg is sent in its life. Chosen: of so many packets the latest is, with normally
+/// distributed delays, within a fifth of the latest of a hundred.
+pub(crate) const PROBES_MAX: u8 = 32;
+
 /// Ten thousand who listen fit a second-level cache.
 const _: () = assert!(size_of::<Stream>() <= 32);
 
 /// What a silent leg takes here, besides kept packets.
-const _: () = assert!(size_of::<Option<Leg>>() + size_of::<Stream>() + size_of::<u32>() <= 144);
+const _: () = assert!(size_of::<Option<Leg>>() + size_of::<Stream>() + size_of::<u32>() <= 168);

@@ -10,16 +10,17 @@ use sabha_media::drop_reason::DropReason;
 use sabha_media::engine::{
     AddLegError, Engine, EngineInput, EngineOutput, IncomingPacket, LegConfig, LegKey,
 };
-use sabha_media::jitter_buffer::{BufferedPacket, JitterSettings};
+use sabha_media::jitter_buffer::{BufferedPacket, Delays, JitterSettings};
 use sabha_media::leg::LegRole;
+use sabha_media::lookback::{KEPT_MAX, Kept, Lookback};
 use sabha_media::outbox::Outbox;
-use sabha_media::red::{CopyChoice, Predecessor, RedArrivals, RedPacket};
+use sabha_media::red::{CopyChoice, CopyOrder, Predecessor, RedArrivals, RedPacket};
+use sabha_media::reordering::Reordering;
 use sabha_media::shard::OwnVoice;
 use sabha_media::time::Instant;
 
 use crate::counters::{MixerCounters, MixerGauges};
-use crate::legs::{Leg, Legs, Stream};
-use crate::lookback::{Kept, Lookback};
+use crate::legs::{Leg, Legs, PROBES_MAX, Stream};
 use crate::output::{Output, TICK};
 use crate::pool::MixerResources;
 use crate::ranking::HYSTERESIS_DB;
@@ -108,12 +109,15 @@ impl<C: Codec> Mixer<C> {
         let quiet = leg.squelch.quiet(&self.settings.squelch);
         let jitter = JitterSettings { quiet, ..self.settings.jitter };
         talker.begin(key, stream.id, leg.send_ssrc, jitter);
+        if let Some(delays) = &mut leg.delays {
+            talker.playout.buffer_mut().swap_delays(delays);
+        }
         let stale = stale_samples(now, packet.received_at);
         resources.kept.release(&mut leg.lookback, Some(packet).filter(|_| stale == 0), |kept| {
             // A kept packet leads up to this one, so it has a place of its own.
-            let _ = talker.playout.insert(kept);
+            let _ = talker.playout.insert_copy(kept);
         });
-        let inserted = talker.playout.insert(packet);
+        let inserted = talker.playout.insert_copy(packet);
         if stale > 0 {
             talker.playout.pass_over(stale);
         }
@@ -148,19 +152,22 @@ impl<C: Codec> Mixer<C> {
         false
     }
 
-    /// Inserts the copies of the packets directly before `packet` as packets of their own. Those
+    /// Inserts the copies in `packet` of the `reach` packets before it as packets of their own. Those
     /// that are there or were played are refused, which is as it should be and not counted.
     fn insert_copies(
         &mut self,
         key: LegKey,
         packet: &BufferedPacket<'_>,
-        red: &RedPacket<'_>,
+        (red, reach): (&RedPacket<'_>, usize),
         codec: &C,
     ) {
         let Some(talker) = self.talker_mut(key) else { return };
         let mut recovered = 0;
         for copy in red.predecessors(codec, packet.index, packet.timestamp) {
             let Predecessor { index, timestamp, samples, payload } = copy;
+            if packet.index - index > reach as u64 {
+                continue;
+            }
             let copy = BufferedPacket { index, timestamp, samples, payload, ..*packet };
             recovered += u64::from(talker.playout.insert_copy(&copy).is_ok());
         }
@@ -195,7 +202,7 @@ impl<C: Codec> Engine for Mixer<C> {
         let &[receive] = &leg.receive[..] else {
             return Err(AddLegError::Streams { offered: leg.receive.len(), needed: 1 });
         };
-        let stream = Stream {
+        let mut stream = Stream {
             id: leg.id,
             packs_from: Instant::ZERO,
             ssrc: receive.ssrc,
@@ -204,11 +211,12 @@ impl<C: Codec> Engine for Mixer<C> {
             sequence_number: receive.first_sequence_number,
             role: leg.role,
             is_packed: false,
-            copies: 0,
-            singles: 0,
+            copies: CopyOrder::default(),
         };
         let choice = CopyChoice::default();
-        let stream = Stream { copies: if leg.red { choice.copies() } else { 0 }, ..stream };
+        if leg.red {
+            stream.copies.set(choice.copies());
+        }
         let leg = Leg {
             send_ssrc: leg.send_ssrc,
             muted: false,
@@ -218,6 +226,9 @@ impl<C: Codec> Engine for Mixer<C> {
             red: leg.red,
             choice,
             arrivals: RedArrivals::default(),
+            reordering: Reordering::default(),
+            probes: 0,
+            delays: None,
         };
         Ok(self.legs.add(leg, stream))
     }
@@ -248,7 +259,7 @@ impl<C: Codec> Engine for Mixer<C> {
         key: LegKey,
         packet: &IncomingPacket<'_>,
         resources: &mut MixerResources<C>,
-        _outbox: &mut Outbox,
+        outbox: &mut Outbox,
     ) -> Result<(), DropReason> {
         let settings = self.settings;
         let Some((leg, stream)) = self.legs.get_mut(key) else {
@@ -256,6 +267,11 @@ impl<C: Codec> Engine for Mixer<C> {
         };
         if stream.role != LegRole::Member {
             return Err(DropReason::WrongRole);
+        }
+        if leg.probes < PROBES_MAX && self.output.is_silent() {
+            leg.probes += 1;
+            let samples = self.output.samples_in_silence(now);
+            stream.send_probe(now, samples, settings.payload_type, outbox);
         }
         if leg.muted {
             return Err(DropReason::Muted);
@@ -271,7 +287,13 @@ impl<C: Codec> Engine for Mixer<C> {
             }
             _ => return Err(DropReason::UnknownPayloadType),
         };
-        leg.arrivals.see(packet.received_at, packet.index);
+        let talker = self.talkers.iter().find(|talker| talker.leg == Some(key));
+        let is_heard = talker.is_some();
+        let delays = talker.map(|talker| talker.playout.buffer().delays());
+        let spread = delays.or(leg.delays.as_deref()).map_or(Duration::ZERO, Delays::spread);
+        for index in leg.reordering.push(packet.index, spread) {
+            leg.arrivals.see(packet.received_at, index);
+        }
         let payload = red.map_or(packet.payload, |red| red.primary().payload);
         let level = packet.level.level;
         let open = leg.squelch.handle_level(now, level, &settings.squelch);
@@ -294,7 +316,10 @@ impl<C: Codec> Engine for Mixer<C> {
             received_at: packet.received_at,
             payload,
         };
-        let is_heard = self.talkers.iter().any(|talker| talker.leg == Some(key));
+        if !is_heard {
+            let unknown = || Box::new(Delays::new(settings.jitter));
+            leg.delays.get_or_insert_with(unknown).push(&packet);
+        }
         if is_heard || open && self.has_place(key) {
             let inserted = match self.talker_mut(key) {
                 Some(talker) => talker.playout.insert(&packet),
@@ -304,7 +329,9 @@ impl<C: Codec> Engine for Mixer<C> {
                 talker.playout.buffer_mut().set_redundancy(redundancy);
             }
             if let Some(red) = red {
-                self.insert_copies(key, &packet, &red, &resources.codec);
+                // An onset begins with what was kept.
+                let reach = if is_heard { usize::MAX } else { KEPT_MAX };
+                self.insert_copies(key, &packet, (&red, reach), &resources.codec);
             }
             return inserted;
         }
@@ -347,7 +374,9 @@ impl<C: Codec> Engine for Mixer<C> {
             EngineInput::Reception { leg: key, loss, burst_loss } => {
                 let Some((leg, stream)) = self.legs.get_mut(key) else { return };
                 leg.choice.handle_report(loss, burst_loss);
-                stream.copies = if leg.red { leg.choice.copies() } else { 0 };
+                if leg.red {
+                    stream.copies.set(leg.choice.copies());
+                }
                 if leg.choice.loss() > PACKED_LOSS_MAX {
                     stream.packs_from = stream.packs_from.max(now + LISTENER_AFTER);
                 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use sabha_media::codec::{Codec, FRAME_SAMPLES, SAMPLE_RATE_HZ};
 use sabha_media::engine::LegKey;
+use sabha_media::limiter::Limiter;
 use sabha_media::outbox::Outbox;
-use sabha_media::red::COPIES_MAX;
+use sabha_media::red::Copies;
 use sabha_media::time::Instant;
 
 use crate::cohorts::{Cohorts, MixTick};
@@ -17,7 +18,6 @@ use crate::effort::ListenerPacket;
 use crate::encodes::{Encodes, is_quiet};
 use crate::fan_out::FanOut;
 use crate::legs::Legs;
-use crate::limiter::Limiter;
 use crate::pool::MixerResources;
 use crate::settings::MixerSettings;
 use crate::talker::Talker;
@@ -106,6 +106,13 @@ impl<C: Codec> Output<C> {
         self.state == State::Silent
     }
 
+    /// Returns the stream's timestamp at a time of silence, before each leg's offset.
+    pub(crate) fn samples_in_silence(&self, at: Instant) -> u64 {
+        let passed = at.saturating_since(self.last_tick);
+        let samples = passed.as_nanos() as u64 / 1_000 * u64::from(SAMPLE_RATE_HZ) / 1_000_000;
+        self.stream_samples + samples
+    }
+
     /// Returns how many have a personal encode without being ranked: they just ceased to be.
     pub(crate) fn leaving(&self, talkers: &[Box<Talker<C>>]) -> usize {
         self.encodes.leaving(talkers)
@@ -131,9 +138,7 @@ impl<C: Codec> Output<C> {
         let frame = FRAME_SAMPLES as u64;
         self.stream_samples += if self.is_silent() {
             self.begin_spurt();
-            let passed = at.saturating_since(self.last_tick);
-            let samples = passed.as_nanos() as u64 / 1_000 * u64::from(SAMPLE_RATE_HZ) / 1_000_000;
-            samples.max(frame)
+            (self.samples_in_silence(at) - self.stream_samples).max(frame)
         } else {
             frame
         };
@@ -182,7 +187,7 @@ impl<C: Codec> Output<C> {
             spurt: self.spurt,
             shared,
             recent,
-            shared_red: [None; COPIES_MAX],
+            shared_red: [None; Copies::ANY.len()],
             personals: self.encodes.personals(),
             codec,
             outbox: around.outbox,

@@ -2,9 +2,10 @@
 
 use sabha_media::codec::{Codec, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PAYLOAD_SIZE_MAX};
 use sabha_media::jitter_buffer::JitterSettings;
+use sabha_media::lookback::LookbackStore;
+use sabha_media::pool::Pool;
 
 use crate::effort::Effort;
-use crate::lookback::LookbackStore;
 use crate::recent::Recent;
 use crate::talker::Talker;
 
@@ -105,35 +106,6 @@ impl<C: Codec> MixerResources<C> {
     pub(crate) fn put_back_encoder(&mut self, encoder: C::Encoder, recent: Box<Recent>) {
         self.encoders.put_back(encoder);
         self.recents.put_back(recent);
-    }
-}
-
-/// A bounded stock of things that are costly to make.
-pub(crate) struct Pool<T> {
-    idle: Vec<T>,
-    made: usize,
-    made_max: usize,
-}
-
-impl<T> Pool<T> {
-    fn new(made_max: usize) -> Self {
-        Self { idle: Vec::new(), made: 0, made_max }
-    }
-
-    fn take(&mut self, make: impl FnOnce() -> T) -> Option<T> {
-        if let Some(idle) = self.idle.pop() {
-            return Some(idle);
-        }
-        if self.made == self.made_max {
-            return None;
-        }
-        self.made += 1;
-        self.idle.reserve(self.made);
-        Some(make())
-    }
-
-    pub(crate) fn put_back(&mut self, value: T) {
-        self.idle.push(value);
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Taken from a pool when an encode begins, given back when it ends.
 
-use sabha_media::codec::{Codec, FRAME_SAMPLES, PAYLOAD_SIZE_MAX};
+use sabha_media::codec::{Codec, PAYLOAD_SIZE_MAX};
 use sabha_media::leg::Ssrc;
 use sabha_media::outbox::{BodyId, Outbox};
-use sabha_media::red::{COPIES_MAX, RED_SIZE_MAX, RedBlock, RedPacket};
+use sabha_media::red::{Copies, DISTANCE_MAX, RED_SIZE_MAX, RedPacket};
 use sabha_media::rtp::PayloadType;
 
 use crate::effort::ListenerPacket;
@@ -13,7 +13,7 @@ use crate::sources::Sources;
 
 /// The payloads of the last ticks, with who is heard in them.
 pub(crate) struct Recent {
-    frames: [RecentFrame; FRAMES_MAX],
+    frames: [RecentFrame; KEPT_MAX],
     /// Where the newest is; the one before it is before it, around the end.
     newest: usize,
 }
@@ -33,7 +33,7 @@ impl Recent {
 
     /// Takes in this tick's payload, of at most `PAYLOAD_SIZE_MAX` octets.
     pub(crate) fn push(&mut self, payload: &[u8], sources: Sources) {
-        self.newest = (self.newest + 1) % FRAMES_MAX;
+        self.newest = (self.newest + 1) % KEPT_MAX;
         let frame = &mut self.frames[self.newest];
         frame.length = payload.len();
         frame.payload[..payload.len()].copy_from_slice(payload);
@@ -43,7 +43,7 @@ impl Recent {
     /// Takes the newest payload once more as this tick's, with nobody heard.
     pub(crate) fn repeat(&mut self) {
         let before = self.newest;
-        self.newest = (self.newest + 1) % FRAMES_MAX;
+        self.newest = (self.newest + 1) % KEPT_MAX;
         let RecentFrame { length, payload, .. } = self.frames[before];
         self.frames[self.newest] = RecentFrame { length, payload, sources: Sources::NONE };
     }
@@ -91,23 +91,17 @@ impl Recent {
         sources.store(outbox, &packet[..length], None, 1.0)
     }
 
-    /// Stores the newest payload with copies of the `copies` before it, each of one tick; `None` if
-    /// they do not fit. `own` is reduced to `share` among those who are heard.
+    /// Stores the newest payload with these copies, each of one tick; `None` if they do not fit. `own` is reduced to `share` among those who are heard.
     pub(crate) fn store_red(
         &self,
-        copies: usize,
+        copies: Copies,
         payload_type: PayloadType,
         (own, share): (Option<Ssrc>, f32),
         outbox: &mut Outbox,
     ) -> Option<BodyId> {
-        let block = |age: usize| RedBlock {
-            payload_type,
-            offset: (age * FRAME_SAMPLES) as u32,
-            payload: self.at(age).payload(),
-        };
-        let before: [RedBlock<'_>; COPIES_MAX] = std::array::from_fn(|place| block(place + 1));
+        let red = RedPacket::of_frames(copies, payload_type, |age| self.at(age).payload());
         let mut packet = [0; RED_SIZE_MAX];
-        let length = RedPacket::new(block(0), &before[..copies]).write(&mut packet)?;
+        let length = red.write(&mut packet)?;
         self.at(0).sources.store(outbox, &packet[..length], own, share)
     }
 
@@ -121,7 +115,7 @@ impl Recent {
     }
 
     fn at(&self, age: usize) -> &RecentFrame {
-        &self.frames[(self.newest + FRAMES_MAX - age) % FRAMES_MAX]
+        &self.frames[(self.newest + KEPT_MAX - age) % KEPT_MAX]
     }
 }
 
@@ -135,4 +129,6 @@ impl RecentFrame {
 pub(crate) const FRAMES_MAX: usize = ListenerPacket::Ms60.frames();
 
 /// The newest payload and those that it may be sent with.
-const _: () = assert!(FRAMES_MAX > COPIES_MAX);
+const KEPT_MAX: usize = DISTANCE_MAX + 1;
+
+const _: () = assert!(KEPT_MAX >= FRAMES_MAX);

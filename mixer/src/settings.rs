@@ -6,6 +6,7 @@ use sabha_media::codec::EncoderSettings;
 use sabha_media::extension::LevelDbov;
 use sabha_media::jitter_buffer::JitterSettings;
 use sabha_media::rtp::PayloadType;
+use sabha_media::squelch::SquelchSettings;
 
 use crate::effort::ListenerPacketSetting;
 
@@ -30,17 +31,6 @@ pub struct MixerSettings {
     pub payload_type: PayloadType,
     /// The payload type of redundant audio (RFC 2198), of legs that agreed on it, both ways.
     pub red_payload_type: PayloadType,
-}
-
-/// When a member counts as talking, by the level in the packet's header.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SquelchSettings {
-    /// A packet at least this loud opens the squelch.
-    pub open: LevelDbov,
-    /// A packet at least this loud keeps it open; quieter than `open`.
-    pub close: LevelDbov,
-    /// How long it stays open after the last packet that was loud enough.
-    pub hangover: Duration,
 }
 
 /// Why settings are refused.
@@ -93,6 +83,7 @@ impl Default for MixerSettings {
                 target_min: Duration::from_millis(4),
                 target_max: Duration::from_millis(200),
                 quiet: LevelDbov(60),
+                margin_percent: 35,
                 stretch: true,
             },
             encoder: EncoderSettings { bitrate: 64_000, complexity: 9 },
@@ -100,13 +91,6 @@ impl Default for MixerSettings {
             payload_type: PayloadType(111),
             red_payload_type: PayloadType(112),
         }
-    }
-}
-
-impl Default for SquelchSettings {
-    /// Speech at a normal distance is -20 to -35 dBov, a quiet room below -60.
-    fn default() -> Self {
-        Self { open: LevelDbov(50), close: LevelDbov(55), hangover: Duration::from_millis(400) }
     }
 }
 

@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use sabha_media::extension::LevelDbov;
+use sabha_media::squelch::SquelchSettings;
 use sabha_media::time::Instant;
-
-use crate::settings::SquelchSettings;
 
 /// One leg's squelch.
 #[derive(Clone, Copy, Debug)]

@@ -116,7 +116,11 @@ impl<C: Codec> Mixer<C> {
         while index < self.talkers.len() {
             let talker = &mut self.talkers[index];
             if talker.leaving {
-                let talker = self.talkers.swap_remove(index);
+                let mut talker = self.talkers.swap_remove(index);
+                let leg = talker.leg.and_then(|key| self.legs.leg_mut(key));
+                if let Some(delays) = leg.and_then(|leg| leg.delays.as_mut()) {
+                    talker.playout.buffer_mut().swap_delays(delays);
+                }
                 self.report(EngineOutput::TalkerStopped(talker.id));
                 resources.talkers.put_back(talker);
                 continue;

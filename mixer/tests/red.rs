@@ -59,11 +59,11 @@ fn check_copies(received: &[Received]) -> [usize; 1 + COPIES_MAX] {
     let mut counts = [0; 1 + COPIES_MAX];
     for (index, packet) in received.iter().enumerate() {
         counts[packet.copies.len()] += 1;
-        for (place, copy) in packet.copies.iter().enumerate() {
-            let before = &received[index - 1 - place];
-            let distance = packet.timestamp.wrapping_sub(before.timestamp);
-            assert_eq!(distance as usize, 960 * (place + 1));
-            assert_eq!(packet.sequence.wrapping_sub(before.sequence) as usize, place + 1);
+        for (distance, copy) in &packet.copies {
+            let before = &received[index - distance];
+            let samples = packet.timestamp.wrapping_sub(before.timestamp);
+            assert_eq!(samples as usize, 960 * distance);
+            assert_eq!(packet.sequence.wrapping_sub(before.sequence) as usize, *distance);
             assert_eq!(*copy, before.payload, "packet {index}");
         }
         if packet.marker {
@@ -114,6 +114,19 @@ fn leg_that_has_not_reported_yet_is_sent_copies() {
 }
 
 #[test]
+fn leg_that_never_reports_is_sent_copies_for_half_a_minute_of_sound() {
+    let mut room = room(1);
+    room.join(9);
+    room.run(SECOND * 60);
+    let copies_of =
+        |room: &Room| check_copies(&room.members[1].received)[1..].iter().sum::<usize>();
+    let before = copies_of(&room);
+    assert!((1_400..1_900).contains(&before), "{before}");
+    room.run(SECOND * 10);
+    assert_eq!(copies_of(&room), before);
+}
+
+#[test]
 fn copies_follow_the_loss_and_are_those_of_the_packets_before() {
     let mut room = room(3);
     run_with_loss(&mut room, LOSSY, 0.03, 4);
@@ -147,7 +160,7 @@ fn talker_who_loses_packets_is_sent_copies_of_the_own_mix() {
     let received = &room.members[LOSSY].received;
     // Behind the end of a personal mix a copy is everybody's, not the own one.
     let differs =
-        |pair: &[Received]| !pair[1].copies.is_empty() && pair[1].copies[0] != pair[0].payload;
+        |pair: &[Received]| !pair[1].copies.is_empty() && pair[1].copies[0].1 != pair[0].payload;
     let differing = received.windows(2).filter(|pair| differs(pair)).count();
     assert!(differing <= 40, "{differing} of {}", received.len());
     let personal =

@@ -13,7 +13,7 @@ use sabha_mixer::MixerSettings;
 const FAINT: f32 = 0.000_562;
 
 #[test]
-fn fifty_noisy_legs_cause_no_decode_and_no_packet() {
+fn fifty_noisy_legs_cause_no_decode_and_no_packet_but_probes() {
     let mut room = Room::new(MixerSettings::default());
     for index in 0..50 {
         let member = room.join(index % 20);
@@ -23,7 +23,8 @@ fn fifty_noisy_legs_cause_no_decode_and_no_packet() {
     assert_eq!(room.mixer().counters().decodes, 0);
     assert_eq!(room.mixer().counters().ticks, 0);
     let counters = room.shard.counters();
-    assert_eq!(counters.packets_out, 0);
+    assert_eq!(counters.packets_out, 50 * 32, "each newcomer's probes, and then nothing");
+    assert!(room.members.iter().all(|member| member.probes == 32));
     assert!(counters.reports_out >= 50 * 4, "keep-alives go on: {}", counters.reports_out);
     let squelched = counters.drops.of(DropReason::Squelched);
     assert_eq!(

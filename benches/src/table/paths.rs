@@ -84,8 +84,13 @@ fn parse() {
 
 fn insert_and_pull() {
     let target_min = Duration::from_millis(4);
-    let settings =
-        JitterSettings { target_min, target_max: FRAME * 10, quiet: LevelDbov(65), stretch: true };
+    let settings = JitterSettings {
+        target_min,
+        target_max: FRAME * 10,
+        quiet: LevelDbov(65),
+        margin_percent: 0,
+        stretch: true,
+    };
     let mut buffer = JitterBuffer::new(settings);
     let mut received_at = Instant::from_millis(1_000);
     for index in 1..=u64::from(RUNS) {

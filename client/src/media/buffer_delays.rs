@@ -35,6 +35,14 @@ impl BufferDelays {
         self.total
     }
 
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        for (count, other) in self.counts.iter_mut().zip(&other.counts) {
+            *count = count.saturating_add(*other);
+        }
+        self.total += other.total;
+    }
+
     /// Returns what was counted after `earlier`, an older state of the same.
     pub fn since(&self, earlier: &Self) -> Self {
         let count = |bin: usize| self.counts[bin].saturating_sub(earlier.counts[bin]);

@@ -1,21 +1,18 @@
-//! What a member hears: packets wait for their time, are decoded and played.
+//! What a member receives: packets are parsed, counted and handed to whoever said them.
 
 use std::time::Duration;
 
-use sabha_media::codec::opus::{Opus, OpusDecoder};
-use sabha_media::codec::{Codec, FRAME_SAMPLES};
-use sabha_media::comfort_noise::ComfortNoise;
+use sabha_media::codec::opus::Opus;
+use sabha_media::codec::{Codec, FRAME_SAMPLES, samples_duration};
 use sabha_media::drop_reason::DropReason;
 use sabha_media::extension::{LevelDbov, MixerLevels};
-use sabha_media::jitter_buffer::{BufferedPacket, JitterCounters, JitterSettings};
-use sabha_media::playout::Playout;
-use sabha_media::reception::Reception;
-use sabha_media::red::{Predecessor, RedArrivals, RedPacket};
+use sabha_media::jitter_buffer::BufferedPacket;
+use sabha_media::red::{Predecessor, RedPacket};
 use sabha_media::rtp::{PayloadType, RtpPacket};
 use sabha_media::time::Instant;
 
-use super::heard::Heard;
 use super::live::LiveSound;
+use super::local_mix::{BLOCK_SAMPLES, LocalMix, Stream, Talker};
 use super::log::PlayedFrame;
 use super::uplink::interval;
 use super::{MemberSettings, Sink, TimingLog};
@@ -51,42 +48,32 @@ pub(super) struct Downlink {
     sink: Box<dyn Sink>,
     payload_type: PayloadType,
     red_payload_type: Option<PayloadType>,
-    arrivals: RedArrivals,
+    streams: Box<[Stream]>,
+    mix: LocalMix,
     red_copies: u8,
     recovered: u64,
-    playout: Playout<OpusDecoder>,
-    reception: Reception,
     lengths: PacketLengths,
-    heard: Heard,
     next: Instant,
     interval: Duration,
     position: u64,
-    comfort_noise: ComfortNoise,
 }
 
 impl Downlink {
     pub(super) fn new(settings: &MemberSettings, sink: Box<dyn Sink>) -> Self {
-        let jitter = JitterSettings {
-            target_min: settings.playout_delay,
-            target_max: PLAYOUT_DELAY_MAX.max(settings.playout_delay),
-            quiet: QUIET,
-            stretch: true,
-        };
+        let is_slot = settings.is_forwarded();
+        let streams = settings.receive_ssrcs.iter().map(|ssrc| Stream::new(*ssrc, is_slot));
         Self {
             sink,
             payload_type: settings.payload_type,
             red_payload_type: settings.red_payload_type,
-            arrivals: RedArrivals::default(),
+            streams: streams.collect(),
+            mix: LocalMix::new(settings),
             red_copies: 0,
             recovered: 0,
-            playout: Playout::new(OpusDecoder::new(), jitter),
-            reception: Reception::default(),
             lengths: PacketLengths::default(),
-            heard: Heard::default(),
             next: settings.start,
             interval: interval(settings.clock_ppm, BLOCK_SAMPLES),
             position: 0,
-            comfort_noise: ComfortNoise::new(settings.send_ssrc.0.into()),
         }
     }
 
@@ -103,11 +90,16 @@ impl Downlink {
             red if Some(red) == self.red_payload_type => Some(RedPacket::parse(packet.payload())?),
             _ => return Err(DropReason::UnknownPayloadType),
         };
-        self.reception.count(index, packet.timestamp(), received_at);
+        let stream = self.streams.iter_mut().find(|stream| stream.ssrc == packet.ssrc());
+        let stream = stream.ok_or(DropReason::UnknownSsrc)?;
+        let arrival = stream.handle_packet(index, &packet, received_at);
         let loudest = MixerLevels::read(&packet)?.map(|(_, level)| level.0).min();
         let payload = red.map_or(packet.payload(), |red| red.primary().payload);
-        let samples = Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?;
-        self.lengths.count(samples);
+        let is_probe = packet.payload().is_empty();
+        let samples = match is_probe {
+            true => FRAME_SAMPLES,
+            false => Opus.payload_samples(payload).map_err(|_| DropReason::Undecodable)?,
+        };
         let packet = BufferedPacket {
             index,
             timestamp: packet.timestamp(),
@@ -116,25 +108,24 @@ impl Downlink {
             received_at,
             payload,
         };
-        self.arrivals.see(received_at, index);
-        self.arrivals.count(red.as_ref());
-        self.playout.buffer_mut().set_redundancy(self.arrivals.wait(received_at));
-        let inserted = self.playout.insert(&packet);
+        stream.accept(&arrival);
+        let talker = self.mix.talker(&arrival, &packet);
+        let spread = talker.as_ref().map_or(Duration::ZERO, |talker| talker.spread());
+        stream.see(&arrival, red.as_ref(), spread);
+        let talker = talker.ok_or(DropReason::Late)?;
+        if is_probe {
+            talker.playout_mut().buffer_mut().handle_probe(&packet);
+            return Ok(());
+        }
+        self.lengths.count(samples);
+        let packet = talker.renumber(packet);
+        talker.playout_mut().buffer_mut().set_redundancy(stream.arrivals.wait(received_at));
+        let inserted = talker.insert(&packet, &arrival);
         if let Some(red) = red {
-            self.insert_copies(&packet, &red);
+            self.red_copies = self.red_copies.max(red.copies().len() as u8);
+            self.recovered += insert_copies(talker, &packet, &red);
         }
         inserted
-    }
-
-    /// Inserts the copies of the packets directly before `packet` as packets of their own. Those
-    /// that are there or were played are refused, which is as it should be and not counted.
-    fn insert_copies(&mut self, packet: &BufferedPacket<'_>, red: &RedPacket<'_>) {
-        self.red_copies = self.red_copies.max(red.copies().len() as u8);
-        for copy in red.predecessors(&Opus, packet.index, packet.timestamp) {
-            let Predecessor { index, timestamp, samples, payload } = copy;
-            let copy = BufferedPacket { index, timestamp, samples, payload, ..*packet };
-            self.recovered += u64::from(self.playout.insert_copy(&copy).is_ok());
-        }
     }
 
     /// Plays every block whose time has come.
@@ -146,16 +137,12 @@ impl Downlink {
     ) {
         while self.next <= now {
             let mut block = [0.0; BLOCK_SAMPLES];
-            let played = self.playout.fill(self.next, &mut { SKIPS_MAX }, &mut block);
-            self.heard.count(self.next, &played, BLOCK_SAMPLES);
-            if played.samples < BLOCK_SAMPLES {
-                self.comfort_noise.fill(&mut block[played.samples..]);
-            } else if played.received_at.is_some() {
-                self.comfort_noise.hear(&block);
-            }
+            let played = self.mix.fill(&mut block, self.next);
             if let Some(log) = log.as_mut().filter(|_| played.left_over < BLOCK_SAMPLES) {
                 let sample = self.position + played.left_over as u64;
-                log.played.push(PlayedFrame { sample, received_at: played.received_at });
+                let played_at = self.next + samples_duration(played.left_over as u32);
+                let received_at = played.received_at;
+                log.played.push(PlayedFrame { sample, received_at, played_at });
             }
             live.handle_played(&mut block);
             self.sink.play(&block);
@@ -164,24 +151,34 @@ impl Downlink {
         }
     }
 
+    pub(super) fn red_payload_type(&self) -> Option<PayloadType> {
+        self.red_payload_type
+    }
+
     pub(super) fn next(&self) -> Instant {
         self.next
     }
 
-    pub(super) fn reception(&self) -> &Reception {
-        &self.reception
+    /// Returns what is received, in the order in which the node listed it.
+    pub(super) fn streams(&self) -> &[Stream] {
+        &self.streams
     }
 
-    pub(super) fn reception_mut(&mut self) -> &mut Reception {
-        &mut self.reception
+    pub(super) fn streams_mut(&mut self) -> &mut [Stream] {
+        &mut self.streams
     }
 
     pub(super) fn lengths(&self) -> PacketLengths {
         self.lengths
     }
 
-    pub(super) fn heard(&self) -> &Heard {
-        &self.heard
+    /// Returns all who are heard.
+    pub(super) fn mix(&self) -> &LocalMix {
+        &self.mix
+    }
+
+    pub(super) fn mix_mut(&mut self) -> &mut LocalMix {
+        &mut self.mix
     }
 
     /// Returns the largest number of copies that a packet carried.
@@ -194,23 +191,19 @@ impl Downlink {
         self.recovered
     }
 
-    pub(super) fn playout(&self) -> JitterCounters {
-        self.playout.buffer().counters()
-    }
-
     pub(super) fn finish(self) -> std::io::Result<()> {
         self.sink.finish()
     }
 }
 
-/// What is played at once: 5 ms. A packet is played so much later than it need be at most.
-const BLOCK_SAMPLES: usize = 240;
-
-/// Packets that one block may skip: more than a buffer ever has too many.
-const SKIPS_MAX: u32 = 4;
-
-/// A frame at or below this level may be skipped to shorten the delay.
-const QUIET: LevelDbov = LevelDbov(60);
-
-/// The playout delay never grows beyond this.
-const PLAYOUT_DELAY_MAX: Duration = Duration::from_millis(400);
+/// Inserts the copies in `packet` as packets of their own; returns how
+/// many were missing. Those that are there or were played are refused, which is as it should be.
+fn insert_copies(talker: &mut Talker, packet: &BufferedPacket<'_>, red: &RedPacket<'_>) -> u64 {
+    let mut recovered = 0;
+    for copy in red.predecessors(&Opus, packet.index, packet.timestamp) {
+        let Predecessor { index, timestamp, samples, payload } = copy;
+        let copy = BufferedPacket { index, timestamp, samples, payload, ..*packet };
+        recovered += u64::from(talker.playout_mut().insert_copy(&copy).is_ok());
+    }
+    recovered
+}

@@ -18,7 +18,8 @@ pub struct Heard {
     pub runs: u64,
     /// How long packets waited: when they were heard less arrival.
     pub delays: BufferDelays,
-    is_concealing: bool,
+    /// Samples concealed since something else was due.
+    run: u64,
 }
 
 impl Heard {
@@ -33,8 +34,23 @@ impl Heard {
             }
         }
         self.concealed += if is_concealed { samples as u64 } else { 0 };
-        self.runs += u64::from(is_concealed && !self.is_concealing);
-        self.is_concealing = is_concealed;
+        self.runs += u64::from(is_concealed && self.run == 0);
+        self.run = if is_concealed { self.run + samples as u64 } else { 0 };
+    }
+
+    /// Takes back what was concealed last: it turns out to have been silence.
+    pub fn excuse(&mut self) {
+        self.concealed -= self.run;
+        self.runs -= u64::from(self.run > 0);
+        self.run = 0;
+    }
+
+    /// Adds what became of another talker's sound.
+    pub fn add(&mut self, other: &Self) {
+        self.played += other.played;
+        self.concealed += other.concealed;
+        self.runs += other.runs;
+        self.delays.add(&other.delays);
     }
 
     /// Returns what was missing of what was due.
@@ -54,7 +70,7 @@ impl Heard {
             concealed: self.concealed.saturating_sub(earlier.concealed),
             runs: self.runs.saturating_sub(earlier.runs),
             delays: self.delays.since(&earlier.delays),
-            is_concealing: self.is_concealing,
+            run: self.run,
         }
     }
 }
@@ -95,6 +111,22 @@ mod tests {
     fn pause_is_no_loss() {
         assert_eq!(heard("pp.....e...").loss(), PacketLoss::NONE);
         assert_eq!(heard("").loss(), PacketLoss::NONE);
+    }
+
+    #[test]
+    fn what_was_concealed_before_silence_is_taken_back_and_no_more() {
+        let mut spurt = heard("ppccpppccc");
+        spurt.excuse();
+        spurt.excuse();
+        assert_eq!(spurt, heard("ppccppp"));
+    }
+
+    #[test]
+    fn talkers_add_up() {
+        let mut both = heard("ppcp");
+        both.add(&heard("pcc"));
+        assert_eq!((both.played / 960, both.concealed / 960, both.runs), (4, 3, 2));
+        assert_eq!(both.delays.total(), 4);
     }
 
     #[test]

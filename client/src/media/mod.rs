@@ -8,6 +8,7 @@ mod downlink;
 mod gate;
 mod heard;
 mod live;
+mod local_mix;
 mod log;
 mod preroll;
 mod quality;
@@ -28,15 +29,18 @@ pub use gate::{
     PROBE_INTERVAL,
 };
 pub use heard::Heard;
-pub use log::{PlayedFrame, SentPacket, TimingLog};
+pub use local_mix::{TalkerVolume, VOLUME_MAX};
+pub use log::{ArrivedPacket, PlayedFrame, SentPacket, TimingLog};
 pub use quality::LegQuality;
 pub use sidetone::{RETURN_DELAY_MAX, SIDETONE_GAIN};
 pub use sound_io::{BufferSink, Schedule, Sink, Source, Utterance, WavSink};
 
+use sabha_core::message::Mode;
 use sabha_media::codec::{EncoderSettings, samples_duration};
 use sabha_media::drop_reason::{DropCounters, DropReason};
 use sabha_media::jitter_buffer::JitterCounters;
 use sabha_media::leg::Ssrc;
+use sabha_media::reception::Reception;
 use sabha_media::rtp::{PacketKind, PayloadType, classify};
 use sabha_media::shard::{MediaEpoch, OwnVoice, UplinkOrder};
 use sabha_media::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, StreamsError};
@@ -60,8 +64,10 @@ pub struct MemberSettings {
     pub receive_key: MasterKey,
     /// The SSRC to send with.
     pub send_ssrc: Ssrc,
-    /// The streams to expect.
+    /// The streams to expect: one from a mixer, one for each slot from a bridge.
     pub receive_ssrcs: Vec<Ssrc>,
+    /// Whether the streams are a mix or talkers as they are.
+    pub mode: Mode,
     /// The payload type of Opus, both ways.
     pub payload_type: PayloadType,
     /// The payload type of redundant audio, both ways; `None` if it was not agreed.
@@ -89,6 +95,13 @@ pub struct MemberSettings {
     pub tap: Option<Arc<dyn ProtectTap>>,
 }
 
+impl MemberSettings {
+    /// Tells whether each stream carries one talker at a time, to be mixed here.
+    fn is_forwarded(&self) -> bool {
+        self.mode == Mode::Bridge
+    }
+}
+
 /// What a member is told to do while it runs.
 pub enum MemberCommand {
     /// Say goodbye on the media path and send nothing more.
@@ -97,6 +110,8 @@ pub enum MemberCommand {
     Report(SyncSender<MemberReport>),
     /// Move to another media socket of the node.
     SetNode(SocketAddr),
+    /// Hear a talker of a bridge, named by the SSRC they send with, so loud from now on.
+    SetVolume(Ssrc, TalkerVolume),
 }
 
 /// One member's figures.
@@ -110,6 +125,8 @@ pub struct MemberReport {
     pub probes_out: u64,
     /// What the node wants of the microphone now.
     pub uplink_order: UplinkOrder,
+    /// The bitrate that sound is sent with, in bit/s: the member's own, or less by the node's order.
+    pub bitrate: u32,
     /// How often the microphone's gate opened.
     pub gate_openings: u64,
     /// Packets received and authenticated.
@@ -118,8 +135,14 @@ pub struct MemberReport {
     pub lengths_in: PacketLengths,
     /// Packets that never came, by gaps in the sequence.
     pub lost: i64,
-    /// Interarrival jitter.
+    /// Interarrival jitter, of the stream that has most.
     pub jitter: Duration,
+    /// Whether talkers were forwarded as they are, and mixed here.
+    pub is_forwarded: bool,
+    /// Talkers whose decoder and buffer were given to another.
+    pub talkers_evicted: u64,
+    /// Volumes that were refused: too many, or no number.
+    pub volumes_refused: u64,
     /// What playout made of the packets.
     pub playout: JitterCounters,
     /// Frames whose packet could not be played in time.
@@ -156,6 +179,7 @@ pub struct MemberMedia {
     /// How long packets wait to be played, at least.
     playout_delay: Duration,
     own_voice: OwnVoice,
+    is_forwarded: bool,
     log: Option<TimingLog>,
     drops: DropCounters,
     left: bool,
@@ -183,6 +207,7 @@ impl MemberMedia {
             live: LiveSound::new(settings),
             playout_delay: settings.playout_delay,
             own_voice: OwnVoice::Returned,
+            is_forwarded: settings.is_forwarded(),
             log: settings.log_timing.then(TimingLog::default),
             drops: DropCounters::default(),
             left: false,
@@ -191,23 +216,29 @@ impl MemberMedia {
 
     /// Returns the present figures.
     pub fn report(&self) -> MemberReport {
-        let playout = self.downlink.playout();
+        let (streams, mix) = (self.downlink.streams(), self.downlink.mix());
+        let receptions = || streams.iter().map(|stream| &stream.reception);
+        let playout = mix.counters();
         MemberReport {
             packets_out: self.uplink.packets(),
             voice_out: self.uplink.voice_packets(),
             probes_out: self.uplink.probes(),
             uplink_order: self.uplink.gate().order(),
+            bitrate: self.uplink.bitrate(),
             gate_openings: self.uplink.gate().openings(),
-            packets_in: self.downlink.reception().received(),
+            packets_in: receptions().map(Reception::received).sum(),
             lengths_in: self.downlink.lengths(),
-            lost: self.downlink.reception().lost(),
-            jitter: samples_duration(self.downlink.reception().jitter()),
+            lost: receptions().map(Reception::lost).sum(),
+            jitter: samples_duration(receptions().map(Reception::jitter).max().unwrap_or(0)),
+            is_forwarded: self.is_forwarded,
+            talkers_evicted: mix.evicted(),
+            volumes_refused: mix.volumes_refused(),
             playout,
             concealed: playout.concealed,
-            heard: self.downlink.heard().clone(),
+            heard: mix.heard(),
             red_copies: self.downlink.red_copies(),
             recovered: self.downlink.recovered(),
-            copies_out: self.reports.copies(),
+            copies_out: self.uplink.copies().count() as u8,
             round_trip: self.reports.round_trip(),
             own_voice: self.own_voice,
             connected: self.reports.is_connected(),
@@ -232,7 +263,7 @@ impl MemberMedia {
     fn send_report(&mut self, now: Instant, goodbye: bool, transmit: &mut impl Transmit) {
         let Self { sender, reports, uplink, downlink, .. } = self;
         transmit.transmit(self.node, |slot| {
-            let length = reports.write(now, uplink, downlink.reception_mut(), goodbye, slot);
+            let length = reports.write(now, uplink, downlink.streams_mut(), goodbye, slot);
             if length == 0 { 0 } else { sender.protect_rtcp(slot, length).unwrap_or(0) }
         });
     }
@@ -244,7 +275,8 @@ impl MemberMedia {
                 let plain = self.receiver.unprotect_rtp(bytes)?;
                 self.reports.handle_contact();
                 if let Some(log) = &mut self.log {
-                    log.arrived.push(received_at);
+                    let red = self.downlink.red_payload_type();
+                    log.push_arrived(&bytes[..plain.length], red, received_at);
                 }
                 self.downlink.handle_rtp(plain.index.0, &bytes[..plain.length], received_at)
             }
@@ -254,11 +286,14 @@ impl MemberMedia {
                 let compound = &bytes[..plain.length];
                 if let Some(said) = self.reports.handle_compound(compound, received_at)? {
                     self.uplink.gate_mut().set_order(said.uplink);
+                    self.uplink.set_bitrate_order(said.bitrate);
                     self.live.handle_own_voice(said.own_voice);
                     self.own_voice = said.own_voice;
                 }
                 self.watch_delay();
-                self.uplink.set_copies(self.reports.copies());
+                if let Some(copies) = self.reports.poll_copies() {
+                    self.uplink.set_copies(copies);
+                }
                 Ok(())
             }
             PacketKind::Neither => Err(DropReason::NotRtp),
@@ -309,6 +344,9 @@ impl Endpoint for MemberMedia {
                 self.node = node;
                 self.send_report(now, false, transmit);
             }
+            MemberCommand::SetVolume(talker, volume) => {
+                self.downlink.mix_mut().set_volume(talker, volume);
+            }
         }
     }
 
@@ -316,7 +354,7 @@ impl Endpoint for MemberMedia {
         if self.left {
             return;
         }
-        if self.reports.is_due(now) {
+        if self.reports.next(self.downlink.streams()) <= now {
             self.send_report(now, false, transmit);
         }
         let Self { node, sender, uplink, downlink, live, log, .. } = self;
@@ -328,7 +366,8 @@ impl Endpoint for MemberMedia {
         if self.left {
             return None;
         }
-        let next = [self.uplink.next(), self.downlink.next(), self.reports.next()];
+        let report = self.reports.next(self.downlink.streams());
+        let next = [self.uplink.next(), self.downlink.next(), report];
         next.into_iter().min()
     }
 

@@ -1,13 +1,13 @@
 //! Keeps the last packets that were held back, so that an onset can begin before it was noticed.
 
-use sabha_media::codec::{FRAME_SAMPLES, PAYLOAD_SIZE_MAX};
+use sabha_media::codec::PAYLOAD_SIZE_MAX;
 use sabha_media::extension::LevelDbov;
-use sabha_media::red::{COPIES_MAX, RedBlock, RedPacket};
+use sabha_media::red::{Copies, DISTANCE_MAX, RedPacket};
 use sabha_media::rtp::PayloadType;
 
 use super::PREROLL_PACKETS;
 
-/// The newest frame, encoded, and up to `PREROLL_PACKETS` before it that were not sent.
+/// The newest frame, encoded, and those before it; up to `PREROLL_PACKETS` of them were not sent.
 pub(super) struct Preroll {
     frames: Box<[EncodedFrame]>,
     newest: usize,
@@ -33,7 +33,7 @@ impl Preroll {
             length: 0,
             payload: [0; PAYLOAD_SIZE_MAX],
         };
-        Self { frames: vec![empty; PREROLL_PACKETS + 1].into(), newest: 0, held: 0 }
+        Self { frames: vec![empty; FRAMES_MAX].into(), newest: 0, held: 0 }
     }
 
     /// Gives the place of the next frame, which is the newest from now on.
@@ -68,22 +68,17 @@ impl Preroll {
         &self.frames[(self.newest + count - age) % count]
     }
 
-    /// Writes the frame of this age with copies of the `copies` before it; returns the length,
-    /// `None` if it does not fit.
+    /// Writes the frame of this age with these copies; returns the length, `None` if it does not
+    /// fit.
     pub(super) fn write_red(
         &self,
         age: usize,
-        copies: usize,
+        copies: Copies,
         payload_type: PayloadType,
         out: &mut [u8],
     ) -> Option<usize> {
-        let block = |place: usize| RedBlock {
-            payload_type,
-            offset: (place * FRAME_SAMPLES) as u32,
-            payload: self.at(age + place).payload(),
-        };
-        let before: [RedBlock<'_>; COPIES_MAX] = std::array::from_fn(|place| block(place + 1));
-        RedPacket::new(block(0), &before[..copies]).write(out)
+        let payload_at = |distance| self.at(age + distance).payload();
+        RedPacket::of_frames(copies, payload_type, payload_at).write(out)
     }
 }
 
@@ -92,6 +87,10 @@ impl EncodedFrame {
         &self.payload[..self.length]
     }
 }
+
+/// The newest frame, and those before it that may go with it: held back, or as copies.
+const FRAMES_MAX: usize =
+    1 + if PREROLL_PACKETS > DISTANCE_MAX { PREROLL_PACKETS } else { DISTANCE_MAX };
 
 #[cfg(test)]
 mod tests {

@@ -38,7 +38,8 @@ impl MemberReport {
         }
         let buffer = heard.delays.percentile(0.5).unwrap_or_default();
         let (loss, delay) = (heard.loss(), one_way_delay(self.round_trip, buffer));
-        let mos = Rating::new(CodecQuality::OPUS_MIXED, loss, delay).mos();
+        let codec = if self.is_forwarded { CodecQuality::OPUS } else { CodecQuality::OPUS_MIXED };
+        let mos = Rating::new(codec, loss, delay).mos();
         Some(LegQuality { loss, jitter: self.jitter, delay, buffer, mos })
     }
 }

@@ -3,33 +3,41 @@
 use std::time::Duration;
 
 use sabha_media::drop_reason::DropReason;
+use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::leg::Ssrc;
-use sabha_media::reception::{Reception, ReceptionReport};
-use sabha_media::red::{CopyChoice, REPORTED_MIN};
+use sabha_media::reception::{ReceptionReport, Unreported};
+use sabha_media::red::{Copies, CopyChoice, REPORTED_MIN};
 use sabha_media::rtcp::{
-    CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, ReportBlocks, RtcpPacket,
-    RtcpPackets, RtcpWriteError, SenderInfo,
+    CompactNtp, CompoundWriter, ExtendedSequence, LossRle, REPORT_INTERVAL, ReportBlock,
+    ReportBlocks, ReportPace, RtcpPacket, RtcpPackets, RtcpWriteError, SenderInfo,
 };
-use sabha_media::shard::{
-    KeepAlive, MediaEpoch, OwnVoice, REPORT_INTERVAL, RemoteReception, keep_alive, ntp,
-};
+use sabha_media::rtp::SequenceNumber;
+use sabha_media::shard::{KeepAlive, MediaEpoch, OwnVoice, RemoteReception, keep_alive, ntp};
 use sabha_media::time::Instant;
 
 use super::MemberSettings;
+use super::local_mix::Stream;
 use super::uplink::Uplink;
+use crate::random::Random;
 
 /// What is reported, and what the node reports.
 pub(super) struct Reports {
     own: Ssrc,
-    stream: Option<Ssrc>,
     cname: String,
     epoch: MediaEpoch,
-    next: Instant,
+    pace: ReportPace,
+    /// How often the node wants to hear of this member.
+    interval: Duration,
+    random: Random,
+    /// When something is to be said that does not wait for the pace.
+    early: Option<Instant>,
     connected: bool,
     own_voice: OwnVoice,
     last_sr: Option<(CompactNtp, Instant)>,
     round_trip: Option<Duration>,
     choice: CopyChoice,
+    /// Whether the node has reported since copies were last asked for.
+    is_reported: bool,
     /// The newest packet that the node has told of.
     highest_sequence: Option<u32>,
 }
@@ -38,25 +46,26 @@ impl Reports {
     pub(super) fn new(settings: &MemberSettings) -> Self {
         Self {
             own: settings.send_ssrc,
-            stream: settings.receive_ssrcs.first().copied(),
             cname: settings.cname.clone(),
             epoch: settings.epoch,
-            next: Instant::ZERO,
+            pace: ReportPace::default(),
+            interval: REPORT_INTERVAL,
+            random: Random::new(settings.send_ssrc.0.into(), 0),
+            early: None,
             connected: false,
             own_voice: OwnVoice::Returned,
             last_sr: None,
             round_trip: None,
             choice: CopyChoice::default(),
+            is_reported: false,
             highest_sequence: None,
         }
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.next <= now
-    }
-
-    pub(super) fn next(&self) -> Instant {
-        self.next
+    /// Returns when the next compound is due, by what was received.
+    pub(super) fn next(&self, streams: &[Stream]) -> Instant {
+        let due = self.pace.due(unreported(streams));
+        self.early.map_or(due, |early| early.min(due))
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -67,9 +76,9 @@ impl Reports {
         self.round_trip
     }
 
-    /// Returns how many copies the node's reports ask for.
-    pub(super) fn copies(&self) -> u8 {
-        self.choice.copies()
+    /// Gives out which copies the node's newest report asks for, once.
+    pub(super) fn poll_copies(&mut self) -> Option<Copies> {
+        std::mem::take(&mut self.is_reported).then(|| self.choice.copies())
     }
 
     /// Learns that something authentic came from the node.
@@ -80,7 +89,7 @@ impl Reports {
     /// Wishes for the own voice; the node is told at once.
     pub(super) fn set_own_voice(&mut self, own_voice: OwnVoice) {
         self.own_voice = own_voice;
-        self.next = Instant::ZERO;
+        self.early = Some(Instant::ZERO);
     }
 
     /// Takes the node's compound; returns what its keep-alive says, if there is one.
@@ -105,6 +114,7 @@ impl Reports {
                 }
                 RtcpPacket::Application(packet) => {
                     said = KeepAlive::from_application(&packet).or(said);
+                    self.interval = said.map_or(self.interval, |said| said.report_interval);
                 }
                 _ => {}
             }
@@ -112,6 +122,7 @@ impl Reports {
         if let Some(fraction_lost) = loss {
             let heard = RemoteReception { fraction_lost, burst_lost, ..Default::default() };
             self.choice.handle_report(heard.loss(), heard.burst_loss());
+            self.is_reported = true;
         }
         Ok(said)
     }
@@ -121,25 +132,35 @@ impl Reports {
         &mut self,
         now: Instant,
         uplink: &Uplink,
-        reception: &mut Reception,
+        streams: &mut [Stream],
         goodbye: bool,
         out: &mut [u8],
     ) -> usize {
         // Until the node answers, its first contact is tried often.
-        self.next = now + if self.connected { REPORT_INTERVAL } else { FIRST_CONTACT_INTERVAL };
-        self.compound(now, uplink, reception, goodbye, out).unwrap_or(0)
+        self.early = (!self.connected).then_some(now + FIRST_CONTACT_INTERVAL);
+        let drawn = self.random.bits() as u16;
+        self.pace.handle_report(now, unreported(streams), self.interval, drawn);
+        self.compound(now, uplink, streams, goodbye, out).unwrap_or(0)
     }
 
     fn compound(
         &self,
         now: Instant,
         uplink: &Uplink,
-        reception: &mut Reception,
+        streams: &mut [Stream],
         goodbye: bool,
         out: &mut [u8],
     ) -> Result<usize, RtcpWriteError> {
-        let report = self.stream.zip(reception.report());
-        let block = report.map(|(stream, report)| self.report_block(now, stream, &report));
+        let mut reports = [None; RECEIVE_STREAMS_MAX];
+        for (report, stream) in reports.iter_mut().zip(streams) {
+            *report = stream.reception.report().map(|report| (stream.ssrc, report));
+        }
+        let (mut blocks, mut count) = ([ReportBlock::default(); RECEIVE_STREAMS_MAX], 0);
+        for (ssrc, report) in reports.iter().flatten() {
+            blocks[count] = self.report_block(now, *ssrc, report);
+            count += 1;
+        }
+        let blocks = &blocks[..count];
         let mut writer = CompoundWriter::new(out);
         if uplink.packets() > 0 {
             let info = SenderInfo {
@@ -149,9 +170,9 @@ impl Reports {
                 packet_count: uplink.packets() as u32,
                 octet_count: uplink.octets() as u32,
             };
-            writer.sender_report(&info, block.as_slice())?;
+            writer.sender_report(&info, blocks)?;
         } else {
-            writer.receiver_report(self.own, block.as_slice())?;
+            writer.receiver_report(self.own, blocks)?;
         }
         writer.cname(self.own, self.cname.as_bytes())?;
         if goodbye {
@@ -160,11 +181,7 @@ impl Reports {
             let said = KeepAlive { own_voice: self.own_voice, ..KeepAlive::from(self.epoch) };
             writer.application(&keep_alive(self.own, &said.to_bytes()))?;
         }
-        if let Some((stream, losses)) =
-            report.and_then(|(ssrc, report)| Some((ssrc, report.losses?)))
-        {
-            writer.extended_report(self.own, &[losses.block(stream)])?;
-        }
+        write_losses(self.own, &reports, &mut writer)?;
         Ok(writer.finish())
     }
 
@@ -198,6 +215,33 @@ impl Reports {
         }
         lost
     }
+}
+
+/// Returns what was received since the last report, of all streams together.
+fn unreported(streams: &[Stream]) -> Unreported {
+    let all = streams.iter().map(|stream| stream.reception.since_report());
+    all.fold(Unreported::default(), |all, one| all + one)
+}
+
+/// Tells which packets were lost, of the streams that lost any.
+fn write_losses(
+    own: Ssrc,
+    reports: &[Option<(Ssrc, ReceptionReport)>],
+    writer: &mut CompoundWriter<'_>,
+) -> Result<(), RtcpWriteError> {
+    let (begin, end) = (SequenceNumber(0), SequenceNumber(0));
+    let none = LossRle { ssrc: own, thinning: 0, begin, end, chunks: &[] };
+    let (mut blocks, mut count) = ([none; RECEIVE_STREAMS_MAX], 0);
+    for (ssrc, report) in reports.iter().flatten() {
+        if let Some(losses) = &report.losses {
+            blocks[count] = losses.block(*ssrc);
+            count += 1;
+        }
+    }
+    if count == 0 {
+        return Ok(());
+    }
+    writer.extended_report(own, &blocks[..count])
 }
 
 /// How often a member tries to reach the node before it is answered.

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sabha_media::codec::opus::OpusEncoder;
-use sabha_media::codec::{Encoder, FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
+use sabha_media::codec::{Encoder, EncoderSettings, FRAME_SAMPLES, Frame, SAMPLE_RATE_HZ};
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov};
 use sabha_media::leg::Ssrc;
-use sabha_media::red::{COPIES_MAX, CopyChoice, RED_SIZE_MAX};
+use sabha_media::red::{Copies, CopyChoice, CopyOrder, RED_SIZE_MAX};
 use sabha_media::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber};
+use sabha_media::shard::BitrateOrder;
 use sabha_media::srtp::SrtpSender;
 use sabha_media::time::Instant;
 use sabha_media::transmit::Transmit;
@@ -24,6 +25,9 @@ use super::{Gate, GateDecision, MemberSettings, Source, TimingLog};
 pub(super) struct Uplink {
     source: Box<dyn Source>,
     encoder: OpusEncoder,
+    /// As the member chose it.
+    settings: EncoderSettings,
+    bitrate_order: BitrateOrder,
     gate: Gate,
     preroll: Preroll,
     stream: Stream,
@@ -39,11 +43,8 @@ struct Stream {
     ssrc: Ssrc,
     payload_type: PayloadType,
     red_payload_type: Option<PayloadType>,
-    /// How many copies each packet is to carry.
-    copies: u8,
-    /// How many packets with sound were sent last, each a frame behind the other; counts to
-    /// `COPIES_MAX`.
-    behind: u8,
+    /// Which copies each packet is to carry.
+    copies: CopyOrder,
     sequence_number: SequenceNumber,
     voice: u64,
     probes: u64,
@@ -61,17 +62,20 @@ pub(super) struct Path<'a, T> {
 
 impl Uplink {
     pub(super) fn new(settings: &MemberSettings, source: Box<dyn Source>) -> Self {
+        let mut copies = CopyOrder::default();
+        copies.set(CopyChoice::default().copies());
         Self {
             source,
             encoder: OpusEncoder::new(settings.encoder),
+            settings: settings.encoder,
+            bitrate_order: BitrateOrder::OWN,
             gate: Gate::new(),
             preroll: Preroll::new(),
             stream: Stream {
                 ssrc: settings.send_ssrc,
                 payload_type: settings.payload_type,
                 red_payload_type: settings.red_payload_type,
-                copies: CopyChoice::default().copies(),
-                behind: 0,
+                copies,
                 sequence_number: SequenceNumber(0),
                 voice: 0,
                 probes: 0,
@@ -96,7 +100,7 @@ impl Uplink {
             match self.gate.handle_frame(self.next, level) {
                 GateDecision::Send => self.stream.send(&self.preroll, 0, false, &mut path),
                 GateDecision::Onset => {
-                    self.stream.behind = 0;
+                    self.stream.copies.begin();
                     for (place, age) in self.preroll.onset().enumerate() {
                         self.stream.send(&self.preroll, age, place == 0, &mut path);
                     }
@@ -113,9 +117,26 @@ impl Uplink {
         }
     }
 
-    /// Sets how many copies of the packets before it each packet is to carry.
-    pub(super) fn set_copies(&mut self, copies: u8) {
-        self.stream.copies = copies;
+    /// Takes which copies of the packets before it a report asks each packet to carry.
+    pub(super) fn set_copies(&mut self, copies: Copies) {
+        self.stream.copies.set(copies);
+    }
+
+    /// Returns which copies each packet is to carry.
+    pub(super) fn copies(&self) -> Copies {
+        self.stream.copies.copies()
+    }
+
+    /// Follows the node's order, from the next frame on.
+    pub(super) fn set_bitrate_order(&mut self, order: BitrateOrder) {
+        if std::mem::replace(&mut self.bitrate_order, order) != order {
+            self.encoder.apply(EncoderSettings { bitrate: self.bitrate(), ..self.settings });
+        }
+    }
+
+    /// Returns the bitrate that sound is sent with, in bit/s.
+    pub(super) fn bitrate(&self) -> u32 {
+        self.bitrate_order.of(self.settings.bitrate)
     }
 
     /// Returns the gate, to tell it the node's order.
@@ -178,7 +199,7 @@ impl Uplink {
         self.position += u64::from(frames) * FRAME_SAMPLES as u64;
         self.preroll.clear();
         live.skip(u64::from(frames));
-        self.stream.behind = 0;
+        self.stream.copies.begin();
     }
 }
 
@@ -192,9 +213,9 @@ impl Stream {
         path: &mut Path<'_, T>,
     ) {
         let frame = preroll.at(age);
-        let copies = usize::from(self.copies.min(self.behind));
+        let copies = self.copies.advance();
         let mut packet = [0; RED_SIZE_MAX];
-        let redundant = self.red_payload_type.filter(|_| copies > 0).and_then(|red| {
+        let redundant = self.red_payload_type.filter(|_| copies > Copies::None).and_then(|red| {
             Some((red, preroll.write_red(age, copies, self.payload_type, &mut packet)?))
         });
         let (payload_type, payload) = match redundant {
@@ -202,9 +223,8 @@ impl Stream {
             None => (self.payload_type, frame.payload()),
         };
         self.transmit(frame, marker, (payload_type, payload), path);
-        self.behind = (self.behind + 1).min(COPIES_MAX as u8);
         if let Some(log) = &mut path.log {
-            log.push_sent(frame.position);
+            log.push_sent(frame.position, frame.payload());
         }
         self.voice += 1;
         self.octets += payload.len() as u64;
@@ -212,7 +232,7 @@ impl Stream {
 
     fn probe<T: Transmit>(&mut self, frame: &EncodedFrame, path: &mut Path<'_, T>) {
         self.transmit(frame, false, (self.payload_type, &[]), path);
-        self.behind = 0;
+        self.copies.begin();
         self.probes += 1;
     }
 

@@ -5,7 +5,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::limiter::Limiter;
+use sabha_media::limiter::Limiter;
+
 use super::{BLOCK_SAMPLES, Block};
 
 /// Automatic gain control.
@@ -36,7 +37,7 @@ impl GainControl {
         for (index, sample) in block.iter_mut().enumerate() {
             *sample *= from + (to - from) * index as f32 / BLOCK_SAMPLES as f32;
         }
-        self.limiter.apply(block);
+        self.limiter.limit(block);
     }
 
     /// Returns the present gain.

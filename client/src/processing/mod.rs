@@ -8,7 +8,6 @@ mod echo_canceller;
 mod echo_path;
 mod far_end;
 mod gain_control;
-mod limiter;
 mod microphone;
 mod noise_suppressor;
 
@@ -17,7 +16,6 @@ mod transform;
 
 pub use echo_canceller::{ECHO_DELAY_MAX, EchoCanceller};
 pub use gain_control::{GAIN_DB, GainControl, SPEECH_LEVEL_DBOV};
-pub use limiter::CEILING;
 pub use microphone::{Microphone, MicrophoneSettings};
 pub use noise_suppressor::{Denoised, NoiseSuppressor};
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sabha_client::media::{BufferSink, MemberMedia, MemberReport, MemberSettings, Source};
 use sabha_client::network::{ImpairedEndpoint, NetworkPlan};
 use sabha_client::processing::MicrophoneSettings;
+use sabha_core::message::Mode;
 use sabha_media::codec::EncoderSettings;
 use sabha_media::codec::opus::Opus;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
@@ -27,6 +28,8 @@ use sabha_media::time::Instant;
 use sabha_media::transmit::{DATAGRAM_SIZE_MAX, Datagram, Transmit};
 use sabha_mixer::{Mixer, MixerResources, MixerSettings, ResourceLimits};
 use sabha_transport::Endpoint;
+
+pub mod bridge;
 
 /// A fixed instant to start at.
 pub const START: Instant = Instant::from_millis(1_000_000);
@@ -71,34 +74,19 @@ impl Member {
     /// A member whose first frame is sent at `start`.
     fn new(
         person: u8,
-        (start, clock_ppm): (Instant, i32),
+        clock: (Instant, i32),
         ssrcs: (Ssrc, Ssrc),
         playout_delay: Duration,
         voice: impl Source + 'static,
         live: Live,
     ) -> Self {
+        let settings = settings(person, clock, ssrcs, playout_delay, live);
+        Self::with(person, &settings, voice)
+    }
+
+    fn with(person: u8, settings: &MemberSettings, voice: impl Source + 'static) -> Self {
         let heard = BufferSink::default();
-        let settings = MemberSettings {
-            node: NODE,
-            send_key: key(person, 0),
-            receive_key: key(person, 1),
-            send_ssrc: ssrcs.0,
-            receive_ssrcs: vec![ssrcs.1],
-            payload_type: PAYLOAD_TYPE,
-            red_payload_type: Some(RED_PAYLOAD_TYPE),
-            epoch: EPOCH,
-            cname: "member".into(),
-            encoder: EncoderSettings { bitrate: 32_000, complexity: 5 },
-            playout_delay,
-            start,
-            clock_ppm,
-            microphone: live.microphone,
-            sidetone: live.sidetone,
-            log_timing: true,
-            tap: None,
-        };
-        let sink = Box::new(heard.clone());
-        let media = MemberMedia::new(&settings, Box::new(voice), sink).unwrap();
+        let media = MemberMedia::new(settings, Box::new(voice), Box::new(heard.clone())).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + u16::from(person)));
         Self { media: ImpairedEndpoint::clean(media), address, heard }
     }
@@ -397,6 +385,36 @@ fn take(
         level: ClientLevel::read(&packet).unwrap().level.0,
         payload: payload.to_vec(),
     });
+}
+
+/// What a member of a mixer is told, and has chosen.
+fn settings(
+    person: u8,
+    (start, clock_ppm): (Instant, i32),
+    ssrcs: (Ssrc, Ssrc),
+    playout_delay: Duration,
+    live: Live,
+) -> MemberSettings {
+    MemberSettings {
+        node: NODE,
+        send_key: key(person, 0),
+        receive_key: key(person, 1),
+        send_ssrc: ssrcs.0,
+        receive_ssrcs: vec![ssrcs.1],
+        mode: Mode::Mixer,
+        payload_type: PAYLOAD_TYPE,
+        red_payload_type: Some(RED_PAYLOAD_TYPE),
+        epoch: EPOCH,
+        cname: "member".into(),
+        encoder: EncoderSettings { bitrate: 32_000, complexity: 5 },
+        playout_delay,
+        start,
+        clock_ppm,
+        microphone: live.microphone,
+        sidetone: live.sidetone,
+        log_timing: true,
+        tap: None,
+    }
 }
 
 /// The key of one direction of a person's leg.

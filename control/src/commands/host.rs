@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use sabha_client::host::{Host, HostSettings};
-use sabha_core::message::{ConferenceSettings, Mode};
+use sabha_core::message::ConferenceSettings;
 use sabha_core::{Clock, Identity, UserId};
 use tokio::sync::mpsc;
 
@@ -38,7 +38,7 @@ pub async fn run(config: &Config, args: HostArgs) -> Result<(), Failure> {
             talkers_max: u16::from(args.talkers_max),
             self_share_percent: args.self_share,
             members_max: args.members_max,
-            mode: Mode::Mixer,
+            mode: args.mode,
         },
         lasts: Duration::from_secs(u64::from(args.expires_hours) * 3600),
     };

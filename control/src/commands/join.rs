@@ -155,6 +155,7 @@ pub fn member_settings(
         receive_key,
         send_ssrc: answer.send_ssrc,
         receive_ssrcs: answer.receive_ssrcs,
+        mode: answer.mode,
         payload_type: PayloadType(answer.payload_type),
         red_payload_type: answer.red_payload_type.map(PayloadType),
         epoch: MediaEpoch { counter: answer.epoch.counter, rank: answer.epoch.rank },
@@ -209,8 +210,9 @@ fn print_report(report: &MemberReport, why: &str, output: Option<&Path>) -> Resu
     let round_trip = report
         .round_trip
         .map_or("unknown".to_owned(), |trip| format!("{:.1} ms", trip.as_secs_f64() * 1_000.0));
-    let quality =
-        report.quality().map_or("nothing was heard".to_owned(), |one| quality::line(&one));
+    let quality = report
+        .quality()
+        .map_or("nothing was heard".to_owned(), |one| quality::line(&one, report.bitrate));
     output::print(&format!(
         "left: {why}\nsent {} packets, received {}, lost {}, concealed {}\njitter {:.1} ms, round \
          trip {round_trip}\n{quality}\n",

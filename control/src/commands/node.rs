@@ -87,6 +87,7 @@ pub fn settings(config: &NodeConfig) -> NodeSettings {
             target_min: config.playout_min,
             target_max: config.playout_max,
             quiet: LevelDbov(60),
+            margin_percent: 35,
             stretch: true,
         },
         mark_margin: config.mark_margin,

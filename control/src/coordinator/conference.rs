@@ -8,7 +8,7 @@ use sabha_core::message::{Epoch, PermitList, RosterChange, Verified};
 use sabha_core::{NodeId, UserId};
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 
-use super::CoordinatorError;
+use super::{Carriage, CoordinatorError};
 
 /// Names a signalling session of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,7 @@ pub struct RosterNews {
 /// One conference.
 pub struct Conference {
     list: Verified<PermitList>,
+    carriage: Carriage,
     epoch: Epoch,
     roster: BTreeMap<LegId, RosterEntry>,
     locked: bool,
@@ -62,9 +63,10 @@ pub struct Conference {
 }
 
 impl Conference {
-    pub(super) fn new(list: Verified<PermitList>) -> Self {
+    pub(super) fn new(list: Verified<PermitList>, carriage: Carriage) -> Self {
         Self {
             list,
+            carriage,
             epoch: Epoch { counter: 1, rank: 0 },
             roster: BTreeMap::new(),
             locked: false,
@@ -78,6 +80,11 @@ impl Conference {
     /// Returns the host's list.
     pub fn list(&self) -> &Verified<PermitList> {
         &self.list
+    }
+
+    /// Returns how it is carried.
+    pub fn carriage(&self) -> Carriage {
+        self.carriage
     }
 
     /// Returns the present epoch.

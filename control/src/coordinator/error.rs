@@ -23,8 +23,20 @@ pub enum CoordinatorError {
     #[error("{0} was muted by the host; ask the host to be unmuted")]
     MutedByHost(UserId),
     /// The mode is not served.
-    #[error("this node does not serve mode {0:?}; create the conference with mode \"mixer\"")]
+    #[error(
+        "this node does not serve mode {0:?}; create the conference with mode \"mixer\", \"bridge\" or \"auto\""
+    )]
     Mode(String),
+    /// The client takes fewer streams than the bridge sends.
+    #[error(
+        "this conference is forwarded as {streams} streams and this client takes {streams_max}; use a client that mixes them itself, or ask the host for a conference of mode \"mixer\""
+    )]
+    Streams {
+        /// What each member is sent.
+        streams: u8,
+        /// What the client takes.
+        streams_max: u8,
+    },
     /// The node became a mixer after the conference was created.
     #[error(
         "this node is a mixer since {since} and may own only conferences created at least {} s later, not one of {created}; wait so long, or choose another node",
@@ -74,7 +86,9 @@ impl CoordinatorError {
         let code = match self {
             Self::Unknown(_) => RefusalCode::UnknownConference,
             Self::NotItsHost(_) | Self::NotHost(_) | Self::MutedByHost(_) => RefusalCode::NotHost,
-            Self::Mode(_) | Self::Talkers { .. } | Self::Role(_) => RefusalCode::BadRequest,
+            Self::Mode(_) | Self::Streams { .. } | Self::Talkers { .. } | Self::Role(_) => {
+                RefusalCode::BadRequest
+            }
             Self::TooYoung { .. } => RefusalCode::NotOwner,
             Self::Full { .. } | Self::MembersMax { .. } => RefusalCode::Full,
             Self::Locked => RefusalCode::Locked,

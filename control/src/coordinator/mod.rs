@@ -5,16 +5,18 @@
 
 mod conference;
 mod error;
+mod mode;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use conference::{Conference, Muting, RosterEntry, RosterNews, SessionId};
 pub use error::CoordinatorError;
+pub use mode::Carriage;
 
 use sabha_core::admission::{Admission, TicketIssuer};
 use sabha_core::certificate::PeerCertificate;
-use sabha_core::message::{ConferenceId, Epoch, Mode, PermitList, Verified};
+use sabha_core::message::{ConferenceId, Epoch, PermitList, Verified};
 use sabha_core::{UnixTime, UserId};
 use sabha_media::leg::LegId;
 
@@ -77,9 +79,7 @@ impl Coordinator {
         if peer.node != list.origin.host {
             return Err(CoordinatorError::NotItsHost(peer.user.clone()));
         }
-        if list.settings.mode != Mode::Mixer {
-            return Err(CoordinatorError::Mode(list.settings.mode.to_string()));
-        }
+        let carriage = Carriage::of(&list)?;
         let (since, margin) = (self.settings.node_since, self.settings.mark_margin);
         let created = list.origin.created;
         if since.after(margin) > created {
@@ -102,7 +102,7 @@ impl Coordinator {
         if self.conferences.len() >= conferences_max {
             return Err(CoordinatorError::Full { conferences_max });
         }
-        let conference = Conference::new(list);
+        let conference = Conference::new(list, carriage);
         let epoch = conference.epoch();
         self.ends.insert((conference.list().expires, id));
         self.conferences.insert(id, conference);

@@ -13,7 +13,7 @@ use sabha_client::member::{Device, NodeSession};
 use sabha_client::network::{ImpairedEndpoint, NetworkPlan};
 use sabha_core::message::{ConferenceSettings, Mode};
 use sabha_core::signalling::{ClientCredentials, SignallingEndpoint};
-use sabha_media::leg::{LegId, LegRole};
+use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::srtp::{KeyUseLog, ProtectTap};
 use sabha_media::time::Instant;
 use sabha_transport::{
@@ -46,6 +46,7 @@ struct Member {
     said: Option<Vec<f32>>,
     start: Instant,
     impaired: bool,
+    ssrc: Ssrc,
 }
 
 /// What is left of a member when all is over.
@@ -62,8 +63,12 @@ pub struct Recording {
     pub report: MemberReport,
     /// When each packet went and came.
     pub timing: TimingLog,
+    /// How long packets waited to be played, second by second since everybody's beginning.
+    pub buffer_timeline: Vec<Option<Duration>>,
     /// Whether this member was behind a bad network.
     pub impaired: bool,
+    /// The SSRC that this member sent with.
+    pub ssrc: Ssrc,
     /// Repeated uses of a key, over all members.
     pub key_repeats: usize,
 }
@@ -87,9 +92,9 @@ impl Cast {
         config: &Config,
         stage: &Stage,
         script: &Script,
-        network: Option<&NetworkPlan>,
+        (mode, network): (&Mode, Option<&NetworkPlan>),
     ) -> Result<Self, Failure> {
-        let host = open_conference(stage).await?;
+        let host = open_conference(stage, mode).await?;
         let clock = Clock::process();
         let driver =
             PollDriver::start(DriverConfig { real_time: true, ..DriverConfig::default() }, clock)?;
@@ -113,7 +118,8 @@ impl Cast {
             let said = (index < script.talkers).then(|| voice.reference());
             let sink = BufferSink::default();
             let socket = MediaSocket::bind(local_address(&config.client, leg.media))?;
-            let (leg_id, start) = (leg.answer.leg, begin + phase(index));
+            let (leg_id, ssrc) = (leg.answer.leg, leg.answer.send_ssrc);
+            let start = begin + phase(index);
             let settings = MemberSettings {
                 clock_ppm: clock_ppm(index),
                 log_timing: true,
@@ -128,7 +134,7 @@ impl Cast {
             };
             let key = driver.add(socket, media).map_err(|error| error.reason)?;
             let impaired = network.is_some();
-            members.push(Member { session, leg: leg_id, key, sink, said, start, impaired });
+            members.push(Member { session, leg: leg_id, key, sink, said, start, impaired, ssrc });
         }
         let duration = samples(script.end) + AFTERGLOW;
         Ok(Self { host, members, driver, clock, begin, duration, key_uses })
@@ -183,8 +189,10 @@ impl Cast {
                 heard: member.sink.samples(),
                 said: member.said,
                 report,
+                buffer_timeline: timing.buffer_timeline(begin),
                 timing,
                 impaired: member.impaired,
+                ssrc: member.ssrc,
                 key_repeats,
             }
         });
@@ -216,7 +224,7 @@ impl Recording {
     }
 }
 
-async fn open_conference(stage: &Stage) -> Result<Host, Failure> {
+async fn open_conference(stage: &Stage, mode: &Mode) -> Result<Host, Failure> {
     let first = stage.identities.first().ok_or_else(|| Failure::new("there are no members"))?;
     let users: BTreeSet<_> = stage.identities.iter().map(|one| one.user().clone()).collect();
     let settings = HostSettings {
@@ -230,7 +238,7 @@ async fn open_conference(stage: &Stage) -> Result<Host, Failure> {
             talkers_max: TALKERS_MAX,
             self_share_percent: SELF_SHARE_PERCENT,
             members_max: 10_000,
-            mode: Mode::Mixer,
+            mode: mode.clone(),
         },
         lasts: Duration::from_secs(3600),
     };

@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sabha_client::sound::MarkDetector;
+use sabha_core::message::Mode;
 use sabha_media::codec::EncoderSettings;
 use sabha_media::codec::opus::OpusEncoder;
+use sabha_media::engine::RECEIVE_STREAMS_MAX;
 
 use super::cast::{NodeCpu, Recording, SELF_SHARE_PERCENT, TALKERS_MAX};
-use super::measure::{added_delays, arrival, loudest_pause, packets, percentile_ms};
+use super::forwarding::Forwarding;
+use super::measure::{
+    added_delays, arrival, loudest_pause, packets, packets_forwarded, percentile_ms,
+};
 use super::report::{Check, Conference, Figure, Member, Report, Segment};
 use super::script::{Line, Script};
 use crate::node::NodeReport;
 
 /// What was played, and what is left of it.
 pub struct Performance {
+    /// How the conference was carried.
+    pub mode: Mode,
     /// What was to be said.
     pub script: Script,
     /// What everybody heard.
@@ -47,15 +54,18 @@ struct Figures {
     worst_self_share_error: f32,
     self_share: f32,
     loudest_pause: f32,
+    /// Of a bridge.
+    forwarding: Option<Forwarding>,
 }
 
 impl Findings {
     /// Measures and judges.
     pub fn of(performance: Performance) -> Self {
-        let Performance { script, recordings, node, node_cpu, ended_in_order } = performance;
-        let mut figures = Figures::gather(&script, &recordings);
+        let Performance { mode, script, recordings, node, node_cpu, ended_in_order } = performance;
+        let mut figures = Figures::gather(&script, &recordings, mode == Mode::Bridge);
         figures.delays.sort_unstable();
-        let members: Vec<_> = recordings.iter().map(|one| member(&script, one)).collect();
+        let members: Vec<_> =
+            recordings.iter().map(|one| member(&script, &recordings, one, &figures)).collect();
         let checks = checks(&figures, &members, &recordings, &node, &ended_in_order);
         let conference = conference(&figures, &recordings, &node, node_cpu);
         let segments = segments(&script, &recordings);
@@ -67,7 +77,7 @@ impl Findings {
 }
 
 impl Figures {
-    fn gather(script: &Script, recordings: &[Recording]) -> Self {
+    fn gather(script: &Script, recordings: &[Recording], is_forwarded: bool) -> Self {
         let mut figures =
             Self { worst_correlation: 1.0, loudest_pause: f32::NEG_INFINITY, ..Self::default() };
         let detector = MarkDetector::new();
@@ -81,6 +91,11 @@ impl Figures {
             for line in script.lines.iter().filter(is_judged) {
                 figures.hear(line, &recordings[line.talker], listener);
             }
+        }
+        figures.forwarding = is_forwarded.then(|| Forwarding::of(script, recordings));
+        if let Some(forwarding) = &mut figures.forwarding {
+            // Of each packet, instead of the loudest one's at a mark.
+            figures.delays = std::mem::take(&mut forwarding.delays);
         }
         figures
     }
@@ -128,7 +143,6 @@ fn checks(
     let unlogged = node.key_uses_unlogged.unwrap_or(u64::MAX);
     let gap_ms = figures.longest_gap.as_secs_f64() * 1_000.0;
     let ended = ended_in_order.as_ref().map_or_else(Clone::clone, |()| "yes".to_owned());
-    let share_error = f64::from(figures.worst_self_share_error);
     let mut checks = vec![
         Check::new("members that the node was not heard by", unheard == 0, unheard as u64, 0),
         Check::new("members who lack packets that were due", short == 0, short as u64, 0),
@@ -141,28 +155,10 @@ fn checks(
         ),
         Check::new("longest silent gap in speech, ms", gap_ms == 0.0, round(gap_ms), 0),
         Check::new(
-            "own voice that a talker hears",
-            share_error <= 0.1,
-            round(f64::from(figures.self_share)),
-            "0.1 within 10 %",
-        ),
-        Check::new(
             "loudest sound in a pause, dBFS",
             figures.loudest_pause < PAUSE_DBFS_MAX,
             round(f64::from(figures.loudest_pause)),
             format!("below {PAUSE_DBFS_MAX}"),
-        ),
-        Check::new(
-            "ticks with too many encodes",
-            node.ticks_over_encode_bound == 0 && node.ticks > 0,
-            node.ticks_over_encode_bound,
-            0,
-        ),
-        Check::new(
-            "ticks with too many decodes",
-            node.ticks_over_decode_bound == 0 && node.ticks > 0,
-            node.ticks_over_decode_bound,
-            0,
         ),
         Check::new("keys used twice by members", repeats == 0, repeats, 0),
         Check::new(
@@ -173,12 +169,57 @@ fn checks(
         ),
         Check::new("node and CA ended in order", ended_in_order.is_ok(), ended, "yes"),
     ];
+    checks.extend(figures.forwarding.as_ref().map_or_else(
+        || mixing_checks(figures, node).to_vec(),
+        |forwarding| forwarding_checks(forwarding).to_vec(),
+    ));
     // In a small conference a bad network may leave nobody whose marks another hears unimpaired.
     let has_marks = figures.marks_missed > 0 || !figures.delays.is_empty();
     if has_marks || !members.iter().any(|one| one.impaired) {
         checks.extend(delay_checks(figures));
     }
     checks
+}
+
+fn mixing_checks(figures: &Figures, node: &NodeReport) -> [Check; 3] {
+    let (encodes, decodes) = (node.ticks_over_encode_bound, node.ticks_over_decode_bound);
+    [
+        Check::new(
+            "own voice that a talker hears",
+            figures.worst_self_share_error <= 0.1,
+            round(f64::from(figures.self_share)),
+            "0.1 within 10 %",
+        ),
+        Check::new("ticks with too many encodes", encodes == 0 && node.ticks > 0, encodes, 0),
+        Check::new("ticks with too many decodes", decodes == 0 && node.ticks > 0, decodes, 0),
+    ]
+}
+
+fn forwarding_checks(forwarding: &Forwarding) -> [Check; 4] {
+    let &Forwarding { streams_per_member_max: streams, doubled, switches, turns, .. } = forwarding;
+    let missing_ms = percentile_ms(&forwarding.onsets_missing, 0.99);
+    let streams_max = RECEIVE_STREAMS_MAX as u64;
+    [
+        Check::new("packets heard twice, or the own", doubled == 0, doubled, 0),
+        Check::new(
+            "missing of a talker's beginning, 99th percentile, ms",
+            missing_ms <= 20.0,
+            round(missing_ms),
+            "at most 20",
+        ),
+        Check::new(
+            "streams to a member at once",
+            (1..=streams_max).contains(&streams),
+            streams,
+            format!("at most {streams_max}"),
+        ),
+        Check::new(
+            "streams that went over to another talker",
+            switches <= turns,
+            switches,
+            format!("at most {turns}, one for each who begins"),
+        ),
+    ]
 }
 
 fn delay_checks(figures: &Figures) -> [Check; 3] {
@@ -205,12 +246,15 @@ fn conference(
     let member_seconds = recordings.len() as f64 * cpu.over.as_secs_f64();
     let settings = EncoderSettings { bitrate: 32_000, complexity: 5 };
     let lookahead = OpusEncoder::new(settings).lookahead_samples();
-    let more = BTreeMap::from([
+    let mut more = BTreeMap::from([
         ("marks_heard".to_owned(), Figure::Count(figures.delays.len() as u64)),
         ("packets_out".to_owned(), Figure::Count(node.packets_out)),
         ("driver".to_owned(), Figure::Text(node.driver.clone())),
         ("key_uses".to_owned(), Figure::Count(node.key_uses.unwrap_or(0))),
     ]);
+    if let Some(forwarding) = &figures.forwarding {
+        more.extend(forwarding_figures(forwarding, node));
+    }
     Conference {
         members: recordings.len() as u32,
         talkers_max: u32::from(TALKERS_MAX),
@@ -225,6 +269,24 @@ fn conference(
         node_cpu_ms_per_member_second: round(cpu.used.as_secs_f64() * 1_000.0 / member_seconds),
         more,
     }
+}
+
+fn forwarding_figures(
+    forwarding: &Forwarding,
+    node: &NodeReport,
+) -> impl Iterator<Item = (String, Figure)> + use<> {
+    let padding = node.forwarding.padding_octets as f64 / node.octets_out.max(1) as f64;
+    let missing_ms = percentile_ms(&forwarding.onsets_missing, 0.99);
+    let figures = [
+        ("streams_per_member_max", Figure::Count(forwarding.streams_per_member_max)),
+        ("doubled", Figure::Count(forwarding.doubled)),
+        ("onset_missing_ms_p99", Figure::from(round(missing_ms))),
+        ("switches", Figure::Count(forwarding.switches)),
+        ("turns", Figure::Count(forwarding.turns)),
+        ("gso_segments_mean", Figure::from(round(node.gso_segments_mean))),
+        ("padding_ratio", Figure::from(round(padding))),
+    ];
+    figures.map(|(name, figure)| (name.to_owned(), figure)).into_iter()
 }
 
 /// Returns when each line was heard, on the clock of the first listener's recording.
@@ -245,9 +307,18 @@ fn segments(script: &Script, recordings: &[Recording]) -> Vec<Segment> {
     lines.collect()
 }
 
-fn member(script: &Script, recording: &Recording) -> Member {
-    let (packets_in, packets_due) = packets(script, recording);
+fn member(
+    script: &Script,
+    recordings: &[Recording],
+    recording: &Recording,
+    figures: &Figures,
+) -> Member {
+    let (packets_in, packets_due) = match figures.forwarding {
+        Some(_) => packets_forwarded(script, recordings, recording),
+        None => packets(script, recording),
+    };
     let report = &recording.report;
+    let timeline = recording.buffer_timeline.iter().copied();
     let buffer = |share| report.heard.delays.percentile(share).map_or(f64::NAN, milliseconds);
     let mos = report.quality().map_or(f64::NAN, |quality| quality.mos.value().into());
     Member {
@@ -261,6 +332,7 @@ fn member(script: &Script, recording: &Recording) -> Member {
         jitter_ms: round(milliseconds(report.jitter)),
         buffer_ms_p50: buffer(0.5),
         buffer_ms_p99: buffer(0.99),
+        buffer_timeline_ms: timeline.map(|second| second.map(milliseconds)).collect(),
         mos: round(mos),
         red_copies: report.red_copies,
         impaired: recording.impaired,

@@ -6,6 +6,8 @@ use sabha_client::sound::gap::missing_speech;
 use sabha_client::sound::level::{active_level_dbfs, rms_dbfs};
 use sabha_client::sound::{Alignment, MarkDetector, align};
 
+use sabha_media::leg::Ssrc;
+
 use super::cast::Recording;
 use super::script::{Line, Script, SpokenMark};
 
@@ -102,17 +104,40 @@ pub fn loudest_pause(script: &Script, listener: &Recording) -> f32 {
     loudest
 }
 
-/// Counts packets in a stretch in which the schedule is known: three talkers who never pause.
+/// Counts packets in a stretch in which the schedule is known: three talkers who never pause, mixed.
 ///
 /// Due is time by schedule, from the first packet after half a second of it, never the node's
 /// count; those are received that came at most 60 ms after the last was due.
 pub fn packets(script: &Script, listener: &Recording) -> (u64, u64) {
+    packets_of(script, listener, None)
+}
+
+/// The same where talkers are forwarded: the sum over all others who talk and whose own network is
+/// good.
+pub fn packets_forwarded(
+    script: &Script,
+    recordings: &[Recording],
+    listener: &Recording,
+) -> (u64, u64) {
+    let talkers = recordings.iter().take(script.markers());
+    let others = talkers.filter(|talker| talker.ssrc != listener.ssrc && !talker.impaired);
+    others.fold((0, 0), |(received, due), talker| {
+        let (more, more_due) = packets_of(script, listener, Some(talker.ssrc));
+        (received + more, due + more_due)
+    })
+}
+
+fn packets_of(script: &Script, listener: &Recording, source: Option<Ssrc>) -> (u64, u64) {
     let due = (script.marked.end - script.marked.start - 48_000) / 960;
     let length = FRAME * u32::try_from(due - 1).unwrap_or(u32::MAX);
     let Some(begin) = listener.timing.sent_at(script.marked.start + 24_000) else {
         return (0, due);
     };
-    let arrived = &listener.timing.arrived;
+    let packets = listener.timing.arrived.iter();
+    let arrived: Vec<_> = packets
+        .filter(|packet| source.is_none() || packet.source == source)
+        .map(|packet| packet.at)
+        .collect();
     let first = arrived.partition_point(|at| *at < begin);
     let Some(first_at) = arrived.get(first) else { return (0, due) };
     let last = arrived.partition_point(|at| *at <= *first_at + length + LATE);

@@ -6,6 +6,7 @@
 mod cast;
 mod children;
 mod findings;
+mod forwarding;
 mod measure;
 pub mod report;
 mod script;
@@ -18,6 +19,8 @@ use sabha_client::network::NetworkPlan;
 use sabha_client::sound::built_in::built_in_clips;
 use sabha_client::sound::recorder::write_wav;
 use sabha_client::sound::{Clip, read_speech_dir};
+
+use sabha_core::message::Mode;
 
 use crate::cli::{DemoArgs, Failure, Progress, output};
 use crate::config::Config;
@@ -42,7 +45,8 @@ pub async fn run(config: &Config, args: DemoArgs) -> Result<(), Failure> {
         return Err(Failure::new("there is no speech to say; name a folder with --speech"));
     }
     let out = Out::create(&args.out)?;
-    let performance = perform(config, &clips, members, args.network.as_ref(), &out).await?;
+    let performance =
+        perform(config, &clips, members, (&args.mode, args.network.as_ref()), &out).await?;
     let progress = Progress::spinner("listening to what was recorded");
     let findings = tokio::task::spawn_blocking(move || Findings::of(performance)).await?;
     drop(progress);
@@ -61,21 +65,21 @@ async fn perform(
     config: &Config,
     clips: &[Clip],
     members: usize,
-    network: Option<&NetworkPlan>,
+    (mode, network): (&Mode, Option<&NetworkPlan>),
     out: &Out,
 ) -> Result<Performance, Failure> {
     let script = Script::new(clips, members);
     let progress = Progress::bar("enrolling", members as u64 + 1);
     let stage = Stage::build(&out.state, members, &progress).await?;
     drop(progress);
-    let cast = Cast::assemble(config, &stage, &script, network).await?;
+    let cast = Cast::assemble(config, &stage, &script, (mode, network)).await?;
     let seconds = cast.duration().as_secs();
     let progress = Progress::bar("talking and listening", seconds);
     let node_cpu = cast.play(&stage, &progress).await;
     drop(progress);
     let recordings = cast.leave().await?;
     let (node, ended_in_order) = stage.clear()?;
-    Ok(Performance { script, recordings, node, node_cpu, ended_in_order })
+    Ok(Performance { mode: mode.clone(), script, recordings, node, node_cpu, ended_in_order })
 }
 
 /// Where the demonstration writes.

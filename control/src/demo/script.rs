@@ -80,6 +80,16 @@ impl Script {
         script
     }
 
+    /// Returns how often somebody begins to talk.
+    pub fn turns(&self) -> usize {
+        self.lines.len() + self.markers()
+    }
+
+    /// Returns how many of the members speak marks.
+    pub fn markers(&self) -> usize {
+        self.talkers.min(MARKERS_MAX)
+    }
+
     /// Returns the voice of a member: their lines and marks, or only faint noise.
     pub fn voice(&self, member: usize) -> Schedule {
         let lines = self.lines.iter().filter(|line| line.talker == member);
@@ -119,7 +129,7 @@ impl Script {
     fn mark(&mut self) {
         let begin = self.end.next_multiple_of(FRAME_SAMPLES as u64);
         self.marked = begin..begin + MARKED;
-        let speakers = self.talkers.min(MARKERS_MAX);
+        let speakers = self.markers();
         for speaker in 0..speakers {
             // Half-way into a frame, so that no error of detection takes it for its neighbour.
             let first =

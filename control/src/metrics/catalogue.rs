@@ -3,6 +3,7 @@
 //! Names follow <https://prometheus.io/docs/practices/naming/>. Every series is there from the
 //! start, with zero, so that a rate has something to begin with.
 
+mod bridge;
 mod driver;
 mod load;
 mod mixer;
@@ -21,6 +22,7 @@ pub(super) fn register(registry: &mut Registry, node: &Observation) {
         load::register(registry, shard);
         shard::register(registry, shard);
         mixer::register(registry, shard);
+        bridge::register(registry, shard);
         driver::register(registry, shard);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything asynchronous about a node is here. No packet passes through.
 
+mod engine;
 mod housekeeping;
 pub mod load;
 mod newcomers;
@@ -20,11 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+pub use engine::{ConferenceEngine, ConferenceResources, EngineFigures, EngineGauges};
 pub use observation::{Observation, ShardObservation};
 pub use report::NodeReport;
 pub use request_counters::{REFUSAL_REASONS, RequestCounts, RequestKind};
 pub use settings::NodeSettings;
-pub use shard_endpoint::{ConferenceEngine, ShardCommand, ShardEndpoint, ShardReport};
+pub use shard_endpoint::{ShardCommand, ShardEndpoint, ShardReport};
 
 use dashmap::DashMap;
 use sabha_core::message::{ConferenceId, Event};
@@ -236,7 +238,15 @@ impl Inner {
 
     fn report_of(&self, shards: &[ShardReport]) -> NodeReport {
         let driver = self.shards.driver().map(|name| name.to_string()).unwrap_or_default();
-        NodeReport { driver, ..NodeReport::new(shards, self.key_uses.as_deref()) }
+        let sent = self.shards.drivers();
+        let messages: u64 = sent.iter().map(|driver| driver.gso_messages).sum();
+        let segments: u64 = sent.iter().map(|driver| driver.gso_segments).sum();
+        let gso_segments_mean = segments as f64 / messages.max(1) as f64;
+        NodeReport {
+            driver,
+            gso_segments_mean,
+            ..NodeReport::new(shards, self.key_uses.as_deref())
+        }
     }
 
     /// Says why newcomers had better go elsewhere; `None` if they are welcome.

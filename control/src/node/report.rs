@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sabha_bridge::BridgeCounters;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::srtp::KeyUseLog;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,15 @@ pub struct NodeReport {
     pub ticks_passed_over: u64,
     /// Packets queued for members, by the sound in each: 20, 40 and 60 ms.
     pub packets_by_frames: [u64; 3],
+    /// Octets of RTP packets sent, authentication tags included.
+    #[serde(default)]
+    pub octets_out: u64,
+    /// What bridges did.
+    #[serde(default)]
+    pub forwarding: Forwarding,
+    /// Datagrams in each message to the kernel that held several; 0 if none did.
+    #[serde(default)]
+    pub gso_segments_mean: f64,
     /// The latest that a mixer's deadline was met, in milliseconds.
     pub tick_late_ms_max: f64,
     /// Legs added.
@@ -60,14 +70,29 @@ pub struct NodeReport {
     pub key_uses_unlogged: Option<u64>,
 }
 
+/// What a node's bridges did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// Packets of members that were passed on.
+    pub forwarded: u64,
+    /// Packets queued for members.
+    pub packets_out: u64,
+    /// Times that a member began to talk.
+    pub turns: u64,
+    /// Times that a slot went over to another talker.
+    pub switches: u64,
+    /// Octets of padding, sent to make packets one size.
+    pub padding_octets: u64,
+}
+
 impl NodeReport {
     pub(super) fn new(shards: &[ShardReport], key_uses: Option<&KeyUseLog>) -> Self {
         let mut total = ShardReport::default();
         for shard in shards {
             total.counters.add(&shard.counters);
-            total.mixing.add(&shard.mixing);
+            total.engines.add(&shard.engines);
         }
-        let (counters, mixing) = (&total.counters, &total.mixing);
+        let (counters, mixing) = (&total.counters, &total.engines.mixing);
         let drops = DropReason::ALL.iter().filter_map(|reason| {
             let count = counters.drops.of(*reason);
             (count > 0).then(|| (reason.as_str().to_owned(), count))
@@ -90,6 +115,9 @@ impl NodeReport {
             concealments: mixing.concealments,
             ticks_passed_over: mixing.ticks_passed_over,
             packets_by_frames: mixing.packets_by_frames,
+            octets_out: counters.octets_out,
+            forwarding: forwarding(&total.engines.bridging),
+            gso_segments_mean: 0.0,
             tick_late_ms_max: counters.tick_lateness.max.as_secs_f64() * 1e3,
             joins: counters.joins,
             leaves: counters.leaves,
@@ -97,5 +125,15 @@ impl NodeReport {
             key_repeats: key_uses.map(|log| log.repeats() as u64),
             key_uses_unlogged: key_uses.map(|log| log.overflow() as u64),
         }
+    }
+}
+
+fn forwarding(bridging: &BridgeCounters) -> Forwarding {
+    Forwarding {
+        forwarded: bridging.forwarded,
+        packets_out: bridging.packets_out,
+        turns: bridging.turns,
+        switches: bridging.switches,
+        padding_octets: bridging.padding_octets,
     }
 }

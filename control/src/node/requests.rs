@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sabha_bridge::{Bridge, BridgeSettings};
 use sabha_core::admission::{self, Admission, AdmissionError};
 use sabha_core::message::{
-    Answer, Epoch, Event, JoinAnswer, JoinRequest, Mode, PermitList, Refusal, RefusalCode, Request,
+    Answer, Epoch, Event, JoinAnswer, JoinRequest, PermitList, Refusal, RefusalCode, Request,
     Signed, Ticket,
 };
 use sabha_core::{Direction, MediaKeyContext, media_key};
@@ -20,8 +21,8 @@ use tokio::sync::oneshot;
 
 use super::load::gate::Overload;
 use super::sessions::NodeSession;
-use super::{Inner, Place, ShardCommand};
-use crate::coordinator::{Conference, CoordinatorError, Created, Muting, RosterEntry};
+use super::{ConferenceEngine, Inner, Place, ShardCommand};
+use crate::coordinator::{Carriage, Conference, CoordinatorError, Created, Muting, RosterEntry};
 
 /// Carries out a request and says what came of it.
 pub(crate) async fn answer(
@@ -84,8 +85,7 @@ async fn create(
     let (root, now) = (inner.identity.root(), inner.clock.now());
     let list = PermitList::verify(permit_list, root, now)
         .map_err(|error| Refusal::new(RefusalCode::NotPermitted, &error))?;
-    let engine = Mixer::new(mixer_settings(inner, &list))
-        .map_err(|error| Refusal::new(RefusalCode::BadRequest, &error))?;
+    let engine = engine(inner, &list)?;
     // A host that only tells of a newer list takes no room.
     if inner.coordinator().conference(list.conference()).is_err() {
         inner.newcomers.check(&inner.shards).map_err(|overload| full(&overload))?;
@@ -139,6 +139,7 @@ async fn join(
     let place = inner.places.get(&admission.conference).map(|place| *place).ok_or_else(unknown)?;
     let let_in = inner.newcomers.admit(&inner.shards, place.shard).await;
     let_in.map_err(|overload| full(&overload))?;
+    let carriage = carriage(inner, &admission, request.streams_max)?;
     // Others may have come in meanwhile.
     let epoch = inner.coordinator().admit(&admission).map_err(|error| error.refusal())?;
     let exhausted = || Refusal::new(RefusalCode::RateLimited, "too many legs; connect anew");
@@ -190,7 +191,7 @@ async fn join(
         client_level_extension: CLIENT_LEVEL_ID,
         mixer_level_extension: MIXER_LEVEL_ID,
         packet_ms: PACKET_MS,
-        mode: Mode::Mixer,
+        mode: carriage.mode(),
         cname: grant.send_ssrc.to_string(),
     }))
 }
@@ -290,6 +291,36 @@ fn shard_refusal(outcome: Option<&ShardError>) -> Refusal {
         Some(ShardError::Engine(error)) => Refusal::new(RefusalCode::Full, error),
         Some(error) => Refusal::new(RefusalCode::Internal, error),
         None => Refusal::new(RefusalCode::Internal, "the node's media thread does not answer"),
+    }
+}
+
+/// Returns how the conference is carried, if that suits the client.
+fn carriage(inner: &Inner, admission: &Admission, streams_max: u8) -> Result<Carriage, Refusal> {
+    let coordinator = inner.coordinator();
+    let carriage = coordinator.conference(admission.conference).map(Conference::carriage);
+    let suited = carriage.and_then(|carriage| carriage.suits(streams_max).map(|()| carriage));
+    suited.map_err(|error| error.refusal())
+}
+
+fn engine(inner: &Inner, list: &PermitList) -> Result<ConferenceEngine, Refusal> {
+    let made = match Carriage::of(list).map_err(|error| error.refusal())? {
+        Carriage::Mixed => Mixer::new(mixer_settings(inner, list))
+            .map(ConferenceEngine::Mixer)
+            .map_err(|error| error.to_string()),
+        Carriage::Bridged { streams } => Bridge::new(bridge_settings(list, streams))
+            .map(ConferenceEngine::Bridge)
+            .map_err(|error| error.to_string()),
+    };
+    made.map_err(|error| Refusal::new(RefusalCode::BadRequest, &error))
+}
+
+fn bridge_settings(list: &PermitList, streams: u8) -> BridgeSettings {
+    BridgeSettings {
+        talkers_max: usize::from(streams),
+        members_max: list.settings.members_max,
+        payload_type: PAYLOAD_TYPE,
+        red_payload_type: RED_PAYLOAD_TYPE,
+        ..BridgeSettings::default()
     }
 }
 

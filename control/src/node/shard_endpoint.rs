@@ -1,6 +1,7 @@
 //! A shard on its driver's thread: commands come in by the driver's queue, events go out.
 
-use sabha_media::codec::opus::Opus;
+use std::time::Duration;
+
 use sabha_media::engine::EngineInput;
 use sabha_media::leg::LegId;
 use sabha_media::shard::{
@@ -8,14 +9,11 @@ use sabha_media::shard::{
 };
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
-use sabha_mixer::{Mixer, MixerCounters, MixerGauges};
 use sabha_transport::{Endpoint, Load};
 use tokio::sync::{mpsc, oneshot};
 
+use super::engine::{ConferenceEngine, EngineFigures, EngineGauges};
 use super::load::{LoadFigures, LoadWatch};
-
-/// The engine of every conference.
-pub type ConferenceEngine = Mixer<Opus>;
 
 /// What control orders of a shard.
 pub enum ShardCommand {
@@ -52,10 +50,10 @@ pub enum ShardCommand {
 pub struct ShardReport {
     /// Packets.
     pub counters: ShardCounters,
-    /// Mixing, over all conferences, ended ones included.
-    pub mixing: MixerCounters,
-    /// What the mixers have in use now.
-    pub in_use: MixerGauges,
+    /// What engines did, over all conferences, ended ones included.
+    pub engines: EngineFigures,
+    /// What engines have in use now.
+    pub in_use: EngineGauges,
     /// Legs now.
     pub legs: usize,
     /// Conferences now.
@@ -70,7 +68,7 @@ pub struct ShardEndpoint {
     events: mpsc::Sender<ShardEvent>,
     events_lost: u64,
     /// Counters of conferences that have ended.
-    ended: MixerCounters,
+    ended: EngineFigures,
     watch: LoadWatch,
 }
 
@@ -81,22 +79,22 @@ impl ShardEndpoint {
         events: mpsc::Sender<ShardEvent>,
         watch: LoadWatch,
     ) -> Self {
-        shard.resources_mut().set_effort(watch.effort());
-        Self { shard, events, events_lost: 0, ended: MixerCounters::default(), watch }
+        shard.resources_mut().set_load(watch.effort(), Duration::ZERO);
+        Self { shard, events, events_lost: 0, ended: EngineFigures::default(), watch }
     }
 
     /// Returns the figures.
     pub fn report(&self) -> ShardReport {
-        let mut mixing = self.ended.clone();
-        let mut in_use = MixerGauges::default();
+        let (mut engines, mut in_use) = (self.ended.clone(), EngineGauges::default());
         for engine in self.shard.engines() {
-            mixing.add(engine.counters());
-            in_use.add(&engine.gauges());
+            engines.count(engine);
+            in_use.count(engine);
         }
         let mut counters = self.shard.counters();
         counters.events_dropped += self.events_lost;
         let (legs, conferences) = (self.shard.legs(), self.shard.engines().count());
-        ShardReport { counters, mixing, in_use, legs, conferences, load: self.watch.figures() }
+        let load = self.watch.figures();
+        ShardReport { counters, engines, in_use, legs, conferences, load }
     }
 
     fn pass_events_on(&mut self) {
@@ -133,7 +131,7 @@ impl Endpoint for ShardEndpoint {
             }
             ShardCommand::RemoveConference(key) => {
                 if let Some(engine) = self.shard.remove_conference(now, key) {
-                    self.ended.add(engine.counters());
+                    self.ended.count(&engine);
                 }
             }
             ShardCommand::AddLeg { conference, request, reply } => {
@@ -167,8 +165,9 @@ impl Endpoint for ShardEndpoint {
     fn handle_sent(&mut self, _now: Instant) {}
 
     fn handle_load(&mut self, now: Instant, load: &Load) {
-        let (effort, uplink) = self.watch.handle_load(now, load, self.shard.legs());
-        self.shard.resources_mut().set_effort(effort);
-        self.shard.set_uplink_order(uplink);
+        let figures = self.watch.handle_load(now, load, self.shard.legs());
+        self.shard.resources_mut().set_load(figures.effort, figures.gather);
+        self.shard.set_uplink_order(figures.uplink);
+        self.shard.set_bitrate_order(figures.bitrate);
     }
 }

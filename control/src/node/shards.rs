@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sabha_media::codec::opus::Opus;
+use sabha_bridge::WAITING_MAX;
 use sabha_media::outbox::OutboxLimits;
 use sabha_media::shard::{Shard, ShardConfig, ShardEvent};
 use sabha_media::srtp::{KeyUseLog, ProtectTap};
-use sabha_mixer::{MixerResources, ResourceLimits};
 use sabha_transport::{
-    Clock, DriverConfig, DriverError, DriverHandle, DriverName, DriverSender, EndpointKey,
-    MediaSocket, SendError, start_driver,
+    Clock, Counters, DriverConfig, DriverError, DriverHandle, DriverName, DriverSender,
+    EndpointKey, MediaSocket, SendError, start_driver,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::load::board::LoadBoard;
 use super::load::{LadderSettings, LoadWatch, RungSettings};
-use super::{NodeError, NodeSettings, ShardCommand, ShardEndpoint, ShardObservation, ShardReport};
+use super::{
+    ConferenceResources, NodeError, NodeSettings, ShardCommand, ShardEndpoint, ShardObservation,
+    ShardReport,
+};
 
 /// All shards of a node.
 pub(crate) struct Shards(Vec<ShardThread>);
@@ -128,6 +130,11 @@ impl Shards {
         reports
     }
 
+    /// Returns what the drivers counted.
+    pub(crate) fn drivers(&self) -> Vec<Counters> {
+        self.0.iter().map(|thread| thread.sender.counters()).collect()
+    }
+
     /// Asks all shards at once; one that does not answer within `patience` has no report.
     pub(crate) async fn observe(&self, patience: Duration) -> Vec<ShardObservation> {
         let asked = self.0.iter().map(|thread| {
@@ -193,14 +200,14 @@ impl ShardThread {
             conferences_max: settings.conferences_max,
             outbox: OutboxLimits {
                 bodies_max: OUTBOX_BODIES_MAX,
-                // A leg whose pack ends early is sent two packets in one tick.
-                packets_max: 2 * settings.legs_max,
+                // A mixer sends a leg two packets at once where a pack ends early; a bridge up to so many.
+                packets_max: WAITING_MAX * settings.legs_max,
                 deferred_bodies_max: 0,
             },
             seed: random_seed(),
             tap,
         };
-        let resources = MixerResources::new(Opus, ResourceLimits::default());
+        let resources = ConferenceResources::new();
         let board = Arc::new(LoadBoard::default());
         let watch = LoadWatch::new(&ladder_settings(settings), board.clone());
         let endpoint = ShardEndpoint::new(Shard::new(config, resources), events, watch);

@@ -103,6 +103,7 @@ impl Member {
             receive_key: leg.receive_key,
             send_ssrc: answer.send_ssrc,
             receive_ssrcs: answer.receive_ssrcs.clone(),
+            mode: answer.mode.clone(),
             payload_type: PayloadType(answer.payload_type),
             red_payload_type: answer.red_payload_type.map(PayloadType),
             epoch: MediaEpoch { counter: answer.epoch.counter, rank: answer.epoch.rank },

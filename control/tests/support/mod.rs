@@ -106,6 +106,7 @@ pub fn join_request(ticket: &Ticket, signer: &Identity) -> JoinRequest {
         suites: SrtpSuite::ALL.iter().map(|suite| suite.id()).collect(),
         client_version: "test".into(),
         red: true,
+        streams_max: 4,
     }
 }
 

@@ -96,6 +96,7 @@ pub fn node_settings() -> NodeSettings {
             target_min: Duration::from_millis(4),
             target_max: Duration::from_millis(200),
             quiet: LevelDbov(60),
+            margin_percent: 35,
             stretch: true,
         },
         mark_margin: Duration::ZERO,

@@ -57,6 +57,8 @@ open_enum! {
         Mixer = "mixer",
         /// Forwards the loudest few as they are.
         Bridge = "bridge",
+        /// As the node thinks fit by the number of those permitted; only asked for, never an answer.
+        Auto = "auto",
     }
 }
 

@@ -81,6 +81,14 @@ pub struct JoinRequest {
     /// Whether the client takes redundant audio in (RFC 2198).
     #[serde(default)]
     pub red: bool,
+    /// How many streams the client takes in at once and mixes itself; a bridge sends several.
+    #[serde(default = "one_stream")]
+    pub streams_max: u8,
+}
+
+/// What a client takes that does not say.
+const fn one_stream() -> u8 {
+    1
 }
 
 impl Message for Request {

@@ -57,6 +57,7 @@ pub fn requests(host: &Identity) -> Vec<Request> {
             suites: vec![7, 8],
             client_version: "sabha/0.1".into(),
             red: true,
+            streams_max: 4,
         }),
         Request::Leave { leg: LEG },
         Request::Mute { conference, user, muted: true },

@@ -27,8 +27,8 @@ pub(super) fn run(program: &Path, order: &Order) -> Result<Sent, FloorError> {
         return Err(FloorError::ChildFailed(output.status));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let figures: Vec<u64> = text.split_whitespace().flat_map(str::parse).collect();
-    let &[cpu_nanos, datagrams, datagrams_all] = figures.as_slice() else {
+    let figures: Result<Vec<u64>, _> = text.split_whitespace().map(str::parse).collect();
+    let Ok(&[cpu_nanos, datagrams, datagrams_all]) = figures.as_deref() else {
         return Err(FloorError::Foreign(text.into_owned()));
     };
     let elapsed = Duration::from_secs_f64(order.seconds);

@@ -40,6 +40,9 @@ pub struct Record {
     /// Packets later than 60 ms after their own due time, of those received. From a bridge they are
     /// due when their talker sends them.
     pub late60_ratio: Option<f64>,
+    /// RTCP compounds of all packets, both ways.
+    #[serde(default)]
+    pub rtcp_ratio: Option<f64>,
     /// Delay that the node adds, median, in ms, without the encoder's look-ahead.
     pub added_delay_ms_p50: Option<f64>,
     /// The same, 99th percentile, in ms.
@@ -251,6 +254,7 @@ mod tests {
             "received_ratio",
             "worst_member_ratio",
             "late60_ratio",
+            "rtcp_ratio",
             "added_delay_ms_p50",
             "added_delay_ms_p99",
             "node_rss_kib_per_member",

@@ -41,6 +41,7 @@ fn good() -> Record {
         received_ratio: Some(0.9999),
         worst_member_ratio: Some(0.998),
         late60_ratio: Some(0.0002),
+        rtcp_ratio: Some(0.0064),
         added_delay_ms_p50: Some(12.1),
         added_delay_ms_p99: Some(26.0),
         node_rss_kib_per_member: Some(64.0),

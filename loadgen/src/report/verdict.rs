@@ -104,6 +104,9 @@ impl Record {
         }
         if one && self.members >= 10_000 {
             goal("node memory for a member", self.node_rss_kib_per_member, RSS, "KiB");
+            if self.talkers > 0 {
+                goal("RTCP of all packets", self.rtcp_ratio, RTCP, "");
+            }
         }
         if self.members == 1_000 && self.parameters.join_rate.is_none() {
             goal("time until all had joined", self.join_seconds, JOIN, "s");
@@ -174,6 +177,9 @@ const FORWARD_P99: Bound = Bound::AtMost(1.0);
 /// Everything that the node does, against bare sending.
 const OVER_FLOOR: Bound = Bound::AtMost(1.25);
 const RSS: Bound = Bound::AtMost(100.0);
+
+/// RTCP of all packets, both ways, at most: 1 %.
+const RTCP: Bound = Bound::AtMost(0.01);
 const JOIN: Bound = Bound::AtMost(10.0);
 const IDLE: Bound = Bound::Below(0.1);
 const GROWTH: Bound = Bound::Below(1.0);

@@ -109,6 +109,16 @@ impl Gathered<'_> {
         Some(Traffic { gather, interval: Duration::from_secs_f64(self.seconds() / each), ..mixed })
     }
 
+    /// Returns the share of RTCP in all packets of the steady part, both ways.
+    fn rtcp_ratio(&self) -> Option<f64> {
+        let steady = self.results.iter().flat_map(|one| &one.tallies).map(|tally| tally.steady);
+        let (reports, packets) = steady.fold((0, 0), |(reports, packets), steady| {
+            let of_member = steady.reports + steady.reports_out;
+            (reports + of_member, packets + of_member + steady.packets + steady.packets_out)
+        });
+        (packets > 0).then(|| reports as f64 / packets as f64)
+    }
+
     fn fill_counts(&self, record: &mut Record) {
         for result in &self.results {
             for (text, count) in result.refusals.iter().chain(&result.failures) {
@@ -126,6 +136,7 @@ impl Gathered<'_> {
         record.lost = Some(self.sum(|result| result.lost.values().sum()));
         record.packets_in = Some(self.tallies().map(|tally| tally.steady.packets).sum());
         record.packets_out = Some(self.tallies().map(|tally| tally.packets_out).sum());
+        record.rtcp_ratio = self.rtcp_ratio();
         record.receive_overflows = Some(self.sum(|result| result.receive_overflows));
         record.churned = Some(self.sum(|result| result.churned));
     }

@@ -54,6 +54,9 @@ fn figures(record: &Record) -> Vec<(&'static str, String)> {
             format!("{} / {worst}", number(record.received_ratio))
         }),
         ("later than 60 ms, share", number(record.late60_ratio)),
+        ("RTCP of all packets, share", {
+            record.rtcp_ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.4}"))
+        }),
         ("added delay p50 / p99 / max, ms", {
             let (p99, max) = (number(record.added_delay_ms_p99), number(record.added_delay_ms_max));
             format!("{} / {p99} / {max}", number(record.added_delay_ms_p50))

@@ -6,20 +6,24 @@ use sabha_client::random::Random;
 use sabha_media::drop_reason::DropReason;
 use sabha_media::engine::RECEIVE_STREAMS_MAX;
 use sabha_media::leg::Ssrc;
-use sabha_media::reception::Reception;
+use sabha_media::reception::{Reception, Unreported};
 use sabha_media::rtcp::{
-    CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock, RtcpPacket, RtcpPackets,
-    RtcpWriteError, SenderInfo,
+    CompactNtp, CompoundWriter, ExtendedSequence, REPORT_INTERVAL, ReportBlock, ReportPace,
+    RtcpPacket, RtcpPackets, RtcpWriteError, SenderInfo,
 };
 use sabha_media::rtp::RtpTimestamp;
-use sabha_media::shard::{KeepAlive, MediaEpoch, REPORT_INTERVAL, UplinkOrder, keep_alive, ntp};
+use sabha_media::shard::{KeepAlive, MediaEpoch, UplinkOrder, keep_alive, ntp};
 use sabha_media::time::Instant;
 
 /// One member's side of RTCP.
 pub struct Contact {
     own: Ssrc,
     epoch: MediaEpoch,
-    next: Instant,
+    pace: ReportPace,
+    /// How often the node wants to hear of this member.
+    interval: Duration,
+    /// When its first contact is tried again.
+    retry_at: Option<Instant>,
     is_answered: bool,
     order: UplinkOrder,
     last_sr: Option<(CompactNtp, Instant)>,
@@ -49,13 +53,22 @@ pub struct Sent {
 impl Contact {
     /// Makes the side of a member that was not heard yet; it writes at once.
     pub fn new(own: Ssrc, epoch: MediaEpoch, random: Random) -> Self {
-        let (next, order) = (Instant::ZERO, UplinkOrder::Everything);
-        Self { own, epoch, next, is_answered: false, order, last_sr: None, random }
+        Self {
+            own,
+            epoch,
+            pace: ReportPace::default(),
+            interval: REPORT_INTERVAL,
+            retry_at: None,
+            is_answered: false,
+            order: UplinkOrder::Everything,
+            last_sr: None,
+            random,
+        }
     }
 
-    /// Returns when the next compound is due.
-    pub fn next(&self) -> Instant {
-        self.next
+    /// Returns when the next compound is due, by what was received.
+    pub fn next(&self, streams: &[ReceivedStream]) -> Instant {
+        self.retry_at.unwrap_or_else(|| self.pace.due(unreported(streams)))
     }
 
     /// Returns what the node ordered last.
@@ -64,11 +77,9 @@ impl Contact {
     }
 
     /// Learns that something authentic came.
-    pub fn handle_contact(&mut self, now: Instant) {
-        if !self.is_answered {
-            self.is_answered = true;
-            self.next = now + self.spread();
-        }
+    pub fn handle_contact(&mut self) {
+        self.is_answered = true;
+        self.retry_at = None;
     }
 
     /// Takes the node's compound; returns whether the order changed.
@@ -89,6 +100,7 @@ impl Contact {
                 RtcpPacket::Application(packet) => {
                     let said = KeepAlive::from_application(&packet);
                     self.order = said.map_or(self.order, |said| said.uplink);
+                    self.interval = said.map_or(self.interval, |said| said.report_interval);
                 }
                 _ => {}
             }
@@ -106,7 +118,9 @@ impl Contact {
         out: &mut [u8],
     ) -> usize {
         // Until the node answers, its first contact is tried often.
-        self.next = now + if self.is_answered { self.spread() } else { FIRST_CONTACT_INTERVAL };
+        self.retry_at = (!self.is_answered).then_some(now + FIRST_CONTACT_INTERVAL);
+        let drawn = self.random.bits() as u16;
+        self.pace.handle_report(now, unreported(streams), self.interval, drawn);
         self.compound(now, sent, streams, is_goodbye, out).unwrap_or(0)
     }
 
@@ -162,11 +176,12 @@ impl Contact {
             delay_since_last_sr,
         })
     }
+}
 
-    /// The interval, between half and one and a half of it at random. RFC 3550 section 6.2.
-    fn spread(&mut self) -> Duration {
-        REPORT_INTERVAL.mul_f64(0.5 + self.random.unit())
-    }
+/// Returns what was received since the last report, of all streams together.
+fn unreported(streams: &[ReceivedStream]) -> Unreported {
+    let all = streams.iter().map(|stream| stream.reception.since_report());
+    all.fold(Unreported::default(), |all, one| all + one)
 }
 
 /// How often a member tries to reach the node before it is answered. Source: the client's.
@@ -205,10 +220,10 @@ mod tests {
         let mut out = [0; 200];
         let now = Instant::from_millis(1_000);
         assert!(contact.write(now, Sent::default(), &mut [], false, &mut out) > 0);
-        assert_eq!(contact.next(), now + FIRST_CONTACT_INTERVAL);
-        contact.handle_contact(now);
-        let wait = contact.next().saturating_since(now);
-        assert!((REPORT_INTERVAL / 2..REPORT_INTERVAL * 3 / 2).contains(&wait), "{wait:?}");
+        assert_eq!(contact.next(&[]), now + FIRST_CONTACT_INTERVAL);
+        contact.handle_contact();
+        let wait = contact.next(&[]).saturating_since(now);
+        assert!((REPORT_INTERVAL..REPORT_INTERVAL * 3 / 2).contains(&wait), "{wait:?}");
     }
 
     #[test]

@@ -213,6 +213,7 @@ impl Line {
             target_min: PLAYOUT_DELAY_MIN,
             target_max: PLAYOUT_DELAY_MAX,
             quiet: QUIET,
+            margin_percent: 0,
             stretch: false,
         };
         Self {

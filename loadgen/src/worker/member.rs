@@ -176,7 +176,7 @@ impl LoadMember {
         match classify(bytes) {
             PacketKind::Rtp => {
                 let plain = self.receiver.unprotect_rtp(bytes)?;
-                self.heard(received_at);
+                self.heard();
                 let packet = RtpPacket::parse(&bytes[..plain.length])?;
                 if is_steady {
                     let tally = &mut self.part.tally.steady;
@@ -188,7 +188,7 @@ impl LoadMember {
             }
             PacketKind::Rtcp => {
                 let plain = self.receiver.unprotect_rtcp(bytes)?;
-                self.heard(received_at);
+                self.heard();
                 self.contact.handle_compound(&bytes[..plain.length], received_at)?;
                 self.part.tally.steady.reports += u64::from(is_steady);
             }
@@ -198,9 +198,9 @@ impl LoadMember {
         Ok(())
     }
 
-    fn heard(&mut self, received_at: Instant) {
+    fn heard(&mut self) {
         self.part.tally.connected = true;
-        self.contact.handle_contact(received_at);
+        self.contact.handle_contact();
     }
 
     /// Counts a packet, holds it against the others', and gives it to the ear.
@@ -211,6 +211,14 @@ impl LoadMember {
         received_at: Instant,
         is_steady: bool,
     ) -> Result<(), DropReason> {
+        let ssrc = packet.ssrc();
+        let stream = self.streams.iter().position(|stream| stream.ssrc == ssrc);
+        let stream = stream.ok_or(DropReason::UnknownSsrc)?;
+        if packet.payload().is_empty() {
+            // A probe: it says how late packets come.
+            self.streams[stream].reception.count(index, packet.timestamp(), received_at);
+            return Ok(());
+        }
         let payload = match packet.payload_type() {
             opus if opus == self.leg.payload_type => packet.payload(),
             red if Some(red) == self.leg.red_payload_type => {
@@ -219,9 +227,6 @@ impl LoadMember {
             _ => return Err(DropReason::UnknownPayloadType),
         };
         let opus = OpusFrames::parse(payload).ok_or(DropReason::Undecodable)?;
-        let ssrc = packet.ssrc();
-        let stream = self.streams.iter().position(|stream| stream.ssrc == ssrc);
-        let stream = stream.ok_or(DropReason::UnknownSsrc)?;
         let (late, talker) = match self.part.measure {
             Measure::Mix(..) => {
                 (self.compare(packet.timestamp().0, &opus, received_at, is_steady), None)
@@ -358,12 +363,13 @@ impl LoadMember {
                 Due::Nothing => {}
                 Due::Probe(position) => {
                     self.part.tally.probes_out += 1;
-                    self.send(position, true, false, transmit);
+                    self.send(now, (position, true, false), transmit);
                 }
                 Due::Frames { from, to, is_onset } => {
                     for position in from..=to {
                         self.note_sent(position, now);
-                        self.send(position, false, is_onset && position == from, transmit);
+                        let marker = is_onset && position == from;
+                        self.send(now, (position, false, marker), transmit);
                         self.note_mark(position, now);
                     }
                 }
@@ -390,7 +396,12 @@ impl LoadMember {
     }
 
     /// Sends one frame of the piece, or the probe of its level.
-    fn send(&mut self, position: u64, is_probe: bool, marker: bool, transmit: &mut impl Transmit) {
+    fn send(
+        &mut self,
+        now: Instant,
+        (position, is_probe, marker): (u64, bool, bool),
+        transmit: &mut impl Transmit,
+    ) {
         let header = RtpHeader {
             marker,
             payload_type: self.leg.payload_type,
@@ -403,6 +414,7 @@ impl LoadMember {
         if self.is_lost() {
             return;
         }
+        self.part.tally.steady.packets_out += u64::from(self.steady.contains(now));
         let voice = &self.part.voice;
         let (frame, payload) = voice.piece().frame(voice.frame_of(position));
         let payload = if is_probe { &[] } else { payload };
@@ -420,6 +432,7 @@ impl LoadMember {
             octets: self.octets_out,
             timestamp: self.part.voice.newest_timestamp(),
         };
+        self.part.tally.steady.reports_out += u64::from(self.steady.contains(now));
         let Self { sender, contact, streams, .. } = self;
         transmit.transmit(self.leg.node, |slot| {
             let length = contact.write(now, sent, streams, is_goodbye, slot);
@@ -462,7 +475,7 @@ impl Endpoint for LoadMember {
         if self.has_left {
             return;
         }
-        if self.contact.next() <= now {
+        if self.contact.next(&self.streams) <= now {
             self.send_report(now, false, transmit);
         }
         self.say_due(now, transmit);
@@ -475,7 +488,7 @@ impl Endpoint for LoadMember {
         if self.has_left {
             return None;
         }
-        let next = self.contact.next().min(self.part.voice.next());
+        let next = self.contact.next(&self.streams).min(self.part.voice.next());
         Some(self.part.ear.as_ref().map_or(next, |ear| next.min(ear.next())))
     }
 

@@ -29,7 +29,7 @@ pub struct Tally {
     pub forwarded: Option<ForwardedTally>,
 }
 
-/// What was received in the steady part.
+/// What was received and sent in the steady part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SteadyTally {
     /// RTP packets.
@@ -38,7 +38,11 @@ pub struct SteadyTally {
     pub frames: u64,
     /// RTCP compounds.
     pub reports: u64,
-    /// Octets of all, as they came, without IP and UDP headers.
+    /// RTP packets sent, probes included.
+    pub packets_out: u64,
+    /// RTCP compounds sent.
+    pub reports_out: u64,
+    /// Octets of all that was received, as they came, without IP and UDP headers.
     pub octets: u64,
     /// Packets later than 60 ms after they were due.
     pub late60: u64,

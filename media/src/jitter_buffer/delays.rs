@@ -13,7 +13,7 @@ use crate::time::Instant;
 /// A packet's delay is when it was received less when its last sample was due by the timestamps,
 /// so packets of every length agree. Only differences between delays mean anything.
 #[derive(Clone)]
-pub(super) struct Delays {
+pub struct Delays {
     settings: JitterSettings,
     clock: StreamClock,
     /// The smallest delays of the last seconds, in ns: a clock that drifts, or that moves because
@@ -24,8 +24,9 @@ pub(super) struct Delays {
     /// The longest recent packets, as negative lengths in ns.
     longest: RecentMin,
     newest_at: Instant,
-    /// Whether all packets so far came together.
-    is_first_burst: bool,
+    newest_index: Option<u64>,
+    /// By how many ms the last of the packets was late that a spurt began with, all at once.
+    onset: Option<usize>,
     /// Nearly all are at most so much later than the earliest.
     spread: Duration,
     /// By how much more copies of a packet may come later than itself.
@@ -33,7 +34,8 @@ pub(super) struct Delays {
 }
 
 impl Delays {
-    pub(super) fn new(settings: JitterSettings) -> Self {
+    /// Knows nothing of a stream yet.
+    pub fn new(settings: JitterSettings) -> Self {
         Self {
             settings,
             clock: StreamClock::default(),
@@ -41,7 +43,8 @@ impl Delays {
             histogram: Histogram::new(),
             longest: RecentMin::new(LONGEST_WINDOW),
             newest_at: Instant::ZERO,
-            is_first_burst: true,
+            newest_index: None,
+            onset: None,
             spread: Duration::ZERO,
             redundancy: Duration::ZERO,
         }
@@ -50,25 +53,50 @@ impl Delays {
     /// Takes in when a packet came.
     ///
     /// It counts by the time since the last: of a burst that was held up, only the first is late
-    /// for a reason of its own. Of a burst that a stream begins with, only the last counts: the
-    /// others were kept by their sender until there was something to hear.
-    pub(super) fn push(&mut self, packet: &BufferedPacket<'_>) {
+    /// for a reason of its own. Of a burst that a spurt begins with, only the last counts: the
+    /// others were kept by their sender until there was something to hear. A packet without payload
+    /// is a probe, and begins nothing.
+    pub fn push(&mut self, packet: &BufferedPacket<'_>) {
         let length = duration(packet.samples);
         let since = packet.received_at.saturating_since(self.newest_at);
         self.newest_at = self.newest_at.max(packet.received_at);
-        self.longest.push(-nanos(length));
-        let end = self.clock.advance(packet.timestamp.wrapping_add(packet.samples));
-        let delay = packet.received_at.nanos_after(Instant::ZERO).saturating_sub(end);
-        let weight = (since.as_secs_f64() / length.as_secs_f64()).clamp(WEIGHT_MIN, 1.0);
-        self.is_first_burst &= self.longest.is_first() || weight < 0.5;
-        if self.is_first_burst {
-            self.histogram = Histogram::new();
+        if since >= EARLIEST_FOR {
             self.earliest = RecentMin::new(EARLIEST_WINDOW);
         }
+        self.longest.push(-nanos(length));
+        let begins = self.begins_spurt(packet);
+        self.newest_index = self.newest_index.max(Some(packet.index));
+        let end = self.clock.advance(packet.timestamp.wrapping_add(packet.samples));
+        let delay = packet.received_at.nanos_after(Instant::ZERO).saturating_sub(end);
         self.earliest.push(delay);
         let late = delay.saturating_sub(self.earliest.min().unwrap_or(delay));
-        self.histogram.add(usize::try_from(late / BIN_NANOS).unwrap_or(0), weight);
-        self.spread = Duration::from_millis(self.histogram.high(LATE_SHARE) as u64);
+        let late = usize::try_from(late / BIN_NANOS).unwrap_or(0);
+        let weight = (since.as_secs_f64() / length.as_secs_f64()).clamp(WEIGHT_MIN, 1.0);
+        if begins || self.onset.is_some() && weight < 0.5 {
+            self.onset = Some(late);
+            return;
+        }
+        if let Some(onset) = self.onset.take() {
+            self.histogram.add(onset, 1.0);
+        }
+        self.histogram.add(late, weight);
+        self.spread = self.spread_with_margin();
+    }
+
+    /// Returns what nearly all packets need, by those that came, and more where that is much: the
+    /// latest of a few is not the latest of a hundred.
+    fn spread_with_margin(&self) -> Duration {
+        let high = Duration::from_millis(self.histogram.high(LATE_SHARE) as u64);
+        let few = FEW / self.histogram.total().max(FEW) - FEW * LATE_SHARE;
+        high + high.saturating_sub(STEADY).mul_f64(self.settings.margin() + few.max(0.0))
+    }
+
+    /// Tells whether the sender was silent before this packet: nothing is missing, and yet the
+    /// timestamp jumps.
+    fn begins_spurt(&self, packet: &BufferedPacket<'_>) -> bool {
+        let Some(newest_index) = self.newest_index else { return true };
+        let follows = packet.index == newest_index + 1;
+        follows && !packet.payload.is_empty() && !self.clock.is_at(packet.timestamp)
     }
 
     /// Tells how much later than a packet the copies of it may come that are worth waiting for.
@@ -87,7 +115,7 @@ impl Delays {
     }
 
     /// Returns how much later than the earliest nearly all packets come.
-    pub(super) fn spread(&self) -> Duration {
+    pub fn spread(&self) -> Duration {
         self.spread
     }
 
@@ -128,6 +156,10 @@ impl StreamClock {
         at
     }
 
+    fn is_at(&self, timestamp: RtpTimestamp) -> bool {
+        self.newest.is_some_and(|(newest, _)| newest == timestamp)
+    }
+
     fn at(&self, timestamp: RtpTimestamp) -> i64 {
         let Some((newest, at)) = self.newest else { return 0 };
         let samples = i64::from(timestamp.distance_from(newest));
@@ -140,8 +172,18 @@ const BIN_NANOS: i64 = 1_000_000;
 /// Share of packets that may be later than what is waited for.
 const LATE_SHARE: f64 = 0.01;
 
+/// Packets that vary by no more than this need no margin: a busy machine, not a network.
+const STEADY: Duration = Duration::from_millis(10);
+
+/// Of normally distributed delays the latest of a hundred is later than the latest of n by about
+/// this part of n; that of fewer than so many tells nothing.
+const FEW: f64 = 8.0;
+
 /// Packets of which the earliest are known: two to four seconds of 20 ms packets.
 const EARLIEST_WINDOW: u32 = 100;
+
+/// How long the earliest are known without a packet: a clock drifts by 2 ms at most meanwhile.
+const EARLIEST_FOR: Duration = Duration::from_secs(10);
 
 /// Packets of which the longest are known: half a second to a second.
 const LONGEST_WINDOW: u32 = 25;
@@ -159,6 +201,7 @@ mod tests {
         target_min: Duration::from_millis(4),
         target_max: Duration::from_millis(200),
         quiet: LevelDbov(65),
+        margin_percent: 0,
         stretch: true,
     };
 

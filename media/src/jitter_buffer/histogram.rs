@@ -35,6 +35,11 @@ impl Histogram {
         BINS - 1 - self.weights.iter().rev().position(is_reached).unwrap_or(BINS - 1)
     }
 
+    /// Returns how many values of weight 1, as new as the newest, all together weigh.
+    pub(super) fn total(&self) -> f64 {
+        self.total / self.unit
+    }
+
     /// Makes the newest value weigh 1 again.
     fn normalise(&mut self) {
         let scale = (1.0 / self.unit) as f32;

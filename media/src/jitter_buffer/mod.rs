@@ -11,12 +11,13 @@ mod ring;
 
 use std::time::Duration;
 
+pub use delays::Delays;
+
 use crate::codec::{FRAME_SAMPLES, PACKET_SAMPLES_MAX, PAYLOAD_SIZE_MAX, SAMPLE_RATE_HZ};
 use crate::drop_reason::DropReason;
 use crate::extension::LevelDbov;
 use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
-use delays::Delays;
 use passed::Passed;
 use recent::RecentMin;
 use ring::{CAPACITY, Place, Ring};
@@ -31,8 +32,17 @@ pub struct JitterSettings {
     pub target_max: Duration,
     /// A packet at or below this level may be skipped to shorten the delay.
     pub quiet: LevelDbov,
+    /// How much more is waited for, in percent, than all but one packet in a hundred need, as far as
+    /// that is more than 10 ms.
+    pub margin_percent: u8,
     /// Whether playout may make sound longer and shorter to change the delay.
     pub stretch: bool,
+}
+
+impl JitterSettings {
+    fn margin(&self) -> f64 {
+        f64::from(self.margin_percent) / 100.0
+    }
 }
 
 /// What a buffer needs to know of a packet.
@@ -75,7 +85,7 @@ pub enum Pull<'a> {
 /// then on. The target follows the packets' delays: it is what all but one in a hundred need.
 pub struct JitterBuffer {
     settings: JitterSettings,
-    delays: Delays,
+    delays: Box<Delays>,
     ring: Ring,
     position: Option<Position>,
     newest_index: Option<u64>,
@@ -114,6 +124,17 @@ pub struct JitterCounters {
     pub late: u64,
 }
 
+impl JitterCounters {
+    /// Adds another stream's packets to these.
+    pub fn add(&mut self, other: &Self) {
+        self.played += other.played;
+        self.skipped += other.skipped;
+        self.lost += other.lost;
+        self.concealed += other.concealed;
+        self.late += other.late;
+    }
+}
+
 /// Where playout stands: the packet that comes next.
 #[derive(Clone, Copy)]
 struct Position {
@@ -128,11 +149,11 @@ struct Position {
 }
 
 impl JitterBuffer {
-    /// Makes an empty buffer. Allocates once.
+    /// Makes an empty buffer. Allocates now and never again.
     pub fn new(settings: JitterSettings) -> Self {
         Self {
             settings,
-            delays: Delays::new(settings),
+            delays: Box::new(Delays::new(settings)),
             ring: Ring::new(),
             position: None,
             newest_index: None,
@@ -152,7 +173,7 @@ impl JitterBuffer {
     /// Forgets the stream, but keeps the memory; for the next tenant of a pooled buffer.
     pub fn reset(&mut self, settings: JitterSettings) {
         self.settings = settings;
-        self.delays = Delays::new(settings);
+        *self.delays = Delays::new(settings);
         self.ring.clear();
         self.position = None;
         self.newest_index = None;
@@ -189,7 +210,8 @@ impl JitterBuffer {
         outcome
     }
 
-    /// Takes in a copy of a packet that came in a later one (RFC 2198): it says nothing of delays.
+    /// Takes in a packet of whose delay nothing is to be learned: a copy that came in a later one
+    /// (RFC 2198), or one that the delays were told of before.
     ///
     /// # Errors
     /// As `insert`.
@@ -209,6 +231,21 @@ impl JitterBuffer {
         self.ring.insert(packet)?;
         self.newest_index = Some(newest.max(packet.index));
         Ok(())
+    }
+
+    /// Exchanges what is known of the stream's delays: it outlives a pooled buffer's tenancy.
+    pub fn swap_delays(&mut self, delays: &mut Box<Delays>) {
+        std::mem::swap(&mut self.delays, delays);
+    }
+
+    /// Takes in when a packet came that carries no sound.
+    pub fn handle_probe(&mut self, probe: &BufferedPacket<'_>) {
+        self.delays.push(probe);
+    }
+
+    /// Returns what is known of the stream's delays.
+    pub fn delays(&self) -> &Delays {
+        &self.delays
     }
 
     /// Gives out what is due at `now`, which is the tick's scheduled time.
@@ -326,14 +363,14 @@ impl JitterBuffer {
         if !self.settings.stretch {
             return 0;
         }
-        let short = self.shortage();
-        if short > self.settings.target_min * 3 / 4 {
+        let (short, leeway) = (self.shortage(), self.delays.spread() / SPREAD_SHARE);
+        if short > self.settings.target_min * 3 / 4 + leeway {
             let blocks = samples(short).div_ceil(block.max(1));
             return (blocks * block).saturating_sub(queued).cast_signed();
         }
         let excess = samples(self.excess());
         let surplus = excess - excess % block.max(1) + queued;
-        let is_worth_it = surplus > samples(self.delays.spread() / SPREAD_SHARE);
+        let is_worth_it = surplus > samples(leeway);
         if excess == 0 || !is_worth_it || now < self.kept_until {
             self.surplus_since = None;
             return 0;
@@ -580,7 +617,7 @@ const SURPLUS_SMALL: u32 = 960;
 /// So many samples disturb a conversation: 100 ms.
 const SURPLUS_LARGE: u32 = 4_800;
 
-/// Less surplus than this part of what the delays vary by is left: it comes and goes.
+/// Less than this part of what the delays vary by is left as it is: it comes and goes.
 const SPREAD_SHARE: u32 = 8;
 
 /// Packets that make up for a late one: half a second of 20 ms packets.

@@ -39,11 +39,6 @@ impl RecentMin {
         }
     }
 
-    /// Returns whether there was one value so far.
-    pub(super) fn is_first(&self) -> bool {
-        self.previous.is_none() && self.count == 1
-    }
-
     /// Returns whether there was a whole window.
     pub(super) fn is_settled(&self) -> bool {
         self.previous.is_some()
@@ -58,7 +53,7 @@ mod tests {
     fn smallest_is_forgotten_after_two_windows() {
         let mut recent = RecentMin::new(25);
         recent.push(3);
-        assert!(recent.is_first() && !recent.is_settled());
+        assert!(!recent.is_settled());
         for _ in 0..2 * 25 - 2 {
             recent.push(9);
             assert_eq!(recent.min(), Some(3));

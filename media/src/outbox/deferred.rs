@@ -32,6 +32,7 @@ struct Entry {
     order: u64,
     leg: LegId,
     header: RtpHeader,
+    padding: u8,
     slot: usize,
 }
 
@@ -86,8 +87,9 @@ impl Deferred {
         if self.queue.len() == self.packets_max {
             return false;
         }
-        let OutPacket { leg, header, due, .. } = *packet;
-        self.queue.push(Reverse(Entry { due, order: self.order, leg, header, slot }));
+        let OutPacket { leg, header, due, padding, .. } = *packet;
+        let order = self.order;
+        self.queue.push(Reverse(Entry { due, order, leg, header, padding, slot }));
         self.order += 1;
         self.slots[slot].users += 1;
         true
@@ -106,7 +108,8 @@ impl Deferred {
             let start = entry.slot * BODY_SIZE_MAX;
             let bytes = &self.bytes[start..start + slot.length];
             let Slot { csrc_count, has_extension, .. } = *slot;
-            take(entry.leg, entry.header, Body { csrc_count, has_extension, bytes });
+            let body = Body { csrc_count, has_extension, bytes, padding: entry.padding };
+            take(entry.leg, entry.header, body);
             slot.users -= 1;
             if slot.users == 0 {
                 self.free.push(entry.slot);

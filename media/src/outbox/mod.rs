@@ -23,11 +23,13 @@ pub struct Body<'a> {
     pub has_extension: bool,
     /// The octets themselves.
     pub bytes: &'a [u8],
+    /// Octets of padding that follow them, the count included (RFC 3550 section 5.1); 0 is none.
+    pub padding: u8,
 }
 
 /// Names a body until the outbox is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyId(u32);
+pub struct BodyId(u16);
 
 /// Packets on their way from an engine to a shard. Bounded; counts what it refuses.
 pub struct Outbox {
@@ -42,7 +44,7 @@ pub struct Outbox {
 /// How much an outbox holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxLimits {
-    /// Bodies between two drains.
+    /// Bodies between two drains, at most 65,535.
     pub bodies_max: usize,
     /// Packets between two drains, and again as many deferred.
     pub packets_max: usize,
@@ -72,7 +74,8 @@ enum Copied {
 struct OutPacket {
     leg: LegId,
     header: RtpHeader,
-    body: u32,
+    body: u16,
+    padding: u8,
     due: Instant,
 }
 
@@ -124,7 +127,8 @@ impl Outbox {
         pieces: &[&[u8]],
     ) -> Option<BodyId> {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if self.bodies.len() == self.limits.bodies_max || length > BODY_SIZE_MAX {
+        let bodies_max = self.limits.bodies_max.min(u16::MAX.into());
+        if self.bodies.len() >= bodies_max || length > BODY_SIZE_MAX {
             return self.refuse();
         }
         let start = self.bytes.len();
@@ -139,19 +143,38 @@ impl Outbox {
             end,
             copy: Copied::NotYet,
         });
-        Some(BodyId(self.bodies.len() as u32 - 1))
+        Some(BodyId(self.bodies.len() as u16 - 1))
     }
 
     /// Queues one packet: `body` with `header`, to `leg`, not before `due`.
     ///
     /// Refused, and counted, if the outbox is full or was drained since the body was stored.
     pub fn send(&mut self, leg: LegId, header: RtpHeader, body: BodyId, due: Instant) {
-        let is_stale = body.0 as usize >= self.bodies.len();
-        if is_stale || self.packets.len() == self.limits.packets_max {
+        self.send_padded(leg, header, body, 0, due);
+    }
+
+    /// As `send`, with so many octets of padding behind the body: datagrams of one size to one
+    /// receiver can leave in one call. Left out where the datagram has no room for them.
+    pub fn send_padded(
+        &mut self,
+        leg: LegId,
+        header: RtpHeader,
+        body: BodyId,
+        padding: u8,
+        due: Instant,
+    ) {
+        let is_full = self.packets.len() == self.limits.packets_max;
+        let Some(size) = self.body_size(body).filter(|_| !is_full) else {
             self.refused += 1;
             return;
-        }
-        self.packets.push(OutPacket { leg, header, body: body.0, due });
+        };
+        let padding = if size + usize::from(padding) > BODY_SIZE_MAX { 0 } else { padding };
+        self.packets.push(OutPacket { leg, header, body: body.0, padding, due });
+    }
+
+    /// Returns a stored body's length in octets, without padding; `None` if it is gone.
+    pub fn body_size(&self, body: BodyId) -> Option<usize> {
+        self.bodies.get(usize::from(body.0)).map(|stored| stored.end - stored.start)
     }
 
     /// Gives out every packet due at `now`, in the order queued, earlier deferred ones first, and
@@ -159,10 +182,10 @@ impl Outbox {
     pub fn drain(&mut self, now: Instant, mut take: impl FnMut(LegId, RtpHeader, Body<'_>)) {
         self.deferred.drain(now, &mut take);
         for packet in &self.packets {
-            let stored = &mut self.bodies[packet.body as usize];
+            let stored = &mut self.bodies[usize::from(packet.body)];
             let bytes = &self.bytes[stored.start..stored.end];
             let StoredBody { csrc_count, has_extension, .. } = *stored;
-            let body = Body { csrc_count, has_extension, bytes };
+            let body = Body { csrc_count, has_extension, bytes, padding: packet.padding };
             if packet.due <= now {
                 take(packet.leg, packet.header, body);
                 continue;
@@ -211,6 +234,9 @@ impl Outbox {
         None
     }
 }
+
+/// What is queued for each leg on each tick.
+const _: () = assert!(size_of::<OutPacket>() <= 32);
 
 /// A full CSRC list and a block of levels for it: 60 + 4 + 16 octets, with room for padding.
 const PREFIX_SIZE_MAX: usize = 96;
@@ -276,6 +302,21 @@ mod tests {
             assert_eq!(body.bytes[12..], [0x21, 20, 30, 0, b'x']);
         });
         assert!(seen);
+    }
+
+    #[test]
+    fn padding_is_each_packets_own() {
+        let mut outbox = Outbox::new(LIMITS);
+        let body = outbox.store(&[], &[], b"voice").unwrap();
+        outbox.send_padded(leg(0), header(0), body, 7, Instant::ZERO);
+        outbox.send(leg(1), header(1), body, Instant::ZERO);
+        outbox.send_padded(leg(2), header(2), body, 9, SOON);
+        let full = outbox.store(&[], &[], &[0; BODY_SIZE_MAX - 3]).unwrap();
+        outbox.send_padded(leg(3), header(3), full, 4, Instant::ZERO);
+        let mut padded = Vec::new();
+        outbox.drain(Instant::ZERO, |leg, _, body| padded.push((leg.index, body.padding)));
+        outbox.drain(SOON, |leg, _, body| padded.push((leg.index, body.padding)));
+        assert_eq!(padded, [(0, 7), (1, 0), (3, 0), (2, 9)], "none where there is no room");
     }
 
     #[test]

@@ -13,17 +13,23 @@ pub struct RedArrivals {
     newest_index: u64,
     /// When a packet was last found missing; zero if never.
     missed_at: Instant,
-    /// The largest offset of the last packets' copies, in samples.
-    offset: u16,
+    /// The smallest and the largest offset of the last packets' copies, in samples.
+    near: u16,
+    far: u16,
+    /// The longest run of packets that were missing since none was for `LOSSY_FOR`.
+    run: u8,
     copies: u8,
-    /// Packets in a row with fewer copies.
-    fewer: u8,
+    /// Packets in a row whose copies do not reach as far.
+    nearer: u8,
 }
 
 impl RedArrivals {
     /// Takes note that the packet `index` has come, of whatever kind.
     pub fn see(&mut self, now: Instant, index: u64) {
-        if self.newest_index > 0 && index > self.newest_index + 1 {
+        let missing = index.saturating_sub(self.newest_index + 1);
+        if self.newest_index > 0 && missing > 0 {
+            let before = if self.is_lossy(now) { self.run } else { 0 };
+            self.run = before.max(u8::try_from(missing).unwrap_or(u8::MAX));
             self.missed_at = now;
         }
         self.newest_index = self.newest_index.max(index);
@@ -32,14 +38,13 @@ impl RedArrivals {
     /// Takes note of a packet's copies; `None` for one that is not redundant.
     pub fn count(&mut self, packet: Option<&RedPacket<'_>>) {
         let copies = packet.map_or(0, |packet| packet.copies().len()) as u8;
-        let offset = packet.and_then(|packet| packet.copies().map(|copy| copy.offset).max());
         // 14 bits.
-        let offset = offset.unwrap_or(0) as u16;
-        self.fewer = if copies < self.copies { self.fewer + 1 } else { 0 };
-        if copies > self.copies || self.fewer == FEWER_MAX {
-            *self = Self { offset, copies, fewer: 0, ..*self };
-        } else if copies == self.copies {
-            self.offset = self.offset.max(offset);
+        let offsets =
+            || packet.into_iter().flat_map(RedPacket::copies).map(|copy| copy.offset as u16);
+        let (near, far) = (offsets().min().unwrap_or(0), offsets().max().unwrap_or(0));
+        self.nearer = if far < self.far { self.nearer + 1 } else { 0 };
+        if far >= self.far || self.nearer == NEARER_MAX {
+            *self = Self { near, far, copies, nearer: 0, ..*self };
         }
     }
 
@@ -49,11 +54,19 @@ impl RedArrivals {
     }
 
     /// Returns how much longer a jitter buffer has to wait to make use of the copies: as much as the
-    /// last one comes later than its packet. Nothing where none was missing of late.
+    /// one comes later than its packet that brings back what was missing of late, the nearest where
+    /// that were single packets.
     pub fn wait(&self, now: Instant) -> Duration {
-        let is_lossy =
-            self.missed_at > Instant::ZERO && now.saturating_since(self.missed_at) < LOSSY_FOR;
-        if is_lossy { samples_duration(self.offset.into()) } else { Duration::ZERO }
+        let offset = match self.run {
+            _ if !self.is_lossy(now) => 0,
+            1 => self.near,
+            _ => self.far,
+        };
+        samples_duration(offset.into())
+    }
+
+    fn is_lossy(&self, now: Instant) -> bool {
+        self.missed_at > Instant::ZERO && now.saturating_since(self.missed_at) < LOSSY_FOR
     }
 }
 
@@ -61,9 +74,9 @@ impl RedArrivals {
 /// is missing.
 const LOSSY_FOR: Duration = Duration::from_secs(10);
 
-/// Packets in a row with fewer copies after which fewer are expected: a second. A spurt's first
-/// packets have nothing to copy, and a few lost ones tell nothing.
-const FEWER_MAX: u8 = 50;
+/// Packets in a row whose copies do not reach as far, after which none is expected to: a second. A
+/// spurt's first packets have nothing to copy, and a few lost ones tell nothing.
+const NEARER_MAX: u8 = 50;
 
 #[cfg(test)]
 mod tests {
@@ -101,10 +114,12 @@ mod tests {
             arrivals.see(at(20 * index), index);
             assert_eq!(arrivals.wait(at(20 * index)), Duration::ZERO);
         }
-        for (ms, index) in [(80, 4), (85, 3)] {
+        for (ms, index) in [(80, 5), (85, 4)] {
             arrivals.see(at(ms), index);
             assert_eq!(arrivals.wait(at(ms)), Duration::from_millis(40));
         }
         assert_eq!(arrivals.wait(at(10_080)), Duration::ZERO);
+        arrivals.see(at(10_100), 7);
+        assert_eq!(arrivals.wait(at(10_100)), Duration::from_millis(20), "one was missing");
     }
 }

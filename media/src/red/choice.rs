@@ -1,17 +1,17 @@
-//! How many copies a stream carries, by what its receiver reports.
+//! Which copies a stream carries, by what its receiver reports.
 
-use crate::red::COPIES_MAX;
+use crate::red::Copies;
 
 /// Chooses the copies of one stream, with hysteresis: more at once, fewer after some reports.
 ///
-/// Until the first report nothing is known of the way, so the first seconds of sound carry all
-/// copies that there are. One copy brings back what was lost alone, two what was lost together with one neighbour. So
-/// one is chosen by the share of packets lost, two by the share that one copy leaves lost.
+/// Until the first report nothing is known of the way, so the first seconds of sound carry copies
+/// against all. After that one is chosen by the share of packets lost, two by the share that one
+/// leaves lost, and how far apart by the share that two beside each other leave lost beyond chance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CopyChoice {
     loss: f32,
     burst_loss: f32,
-    copies: u8,
+    copies: Copies,
     /// Reports in a row that would do with fewer copies.
     calm_reports: u8,
     is_reported: bool,
@@ -22,7 +22,7 @@ impl Default for CopyChoice {
         Self {
             loss: 0.0,
             burst_loss: 0.0,
-            copies: COPIES_MAX as u8,
+            copies: Copies::Spread,
             calm_reports: 0,
             is_reported: false,
         }
@@ -38,20 +38,22 @@ impl CopyChoice {
         let loss = share(loss);
         let burst_loss = burst_loss.map_or(0.0, share).max(loss * loss);
         if !std::mem::replace(&mut self.is_reported, true) {
-            self.copies = 0;
+            (self.loss, self.burst_loss) = (loss, burst_loss);
+            self.copies = self.needed(CALM_SHARE);
+            return;
         }
         self.loss += (loss - self.loss) * REPORT_SHARE;
         self.burst_loss += (burst_loss - self.burst_loss) * REPORT_SHARE;
-        self.copies = self.copies.max(self.needed(LOSS_MIN, BURST_LOSS_MIN));
-        let enough = self.needed(LOSS_MIN * CALM_SHARE, BURST_LOSS_MIN * CALM_SHARE);
+        self.copies = self.copies.max(self.needed(1.0));
+        let enough = self.needed(CALM_SHARE);
         self.calm_reports = if enough < self.copies { self.calm_reports + 1 } else { 0 };
         if self.calm_reports == CALM_REPORTS {
             (self.copies, self.calm_reports) = (enough, 0);
         }
     }
 
-    /// Returns how many copies each packet is to carry, at most `COPIES_MAX`.
-    pub fn copies(&self) -> u8 {
+    /// Returns which copies each packet is to carry.
+    pub fn copies(&self) -> Copies {
         self.copies
     }
 
@@ -60,12 +62,24 @@ impl CopyChoice {
         self.loss
     }
 
-    fn needed(&self, loss_min: f32, burst_loss_min: f32) -> u8 {
-        match (self.loss >= loss_min, self.burst_loss >= burst_loss_min) {
-            (_, true) => COPIES_MAX as u8,
-            (true, false) => 1,
-            (false, false) => 0,
+    /// Returns what serves where thresholds are this share of themselves.
+    fn needed(&self, share: f32) -> Copies {
+        match () {
+            () if self.run_loss() >= RUN_LOSS_MIN * share => Copies::Spread,
+            () if self.burst_loss >= BURST_LOSS_MIN * share => Copies::Two,
+            () if self.loss >= LOSS_MIN * share => Copies::One,
+            () => Copies::None,
         }
+    }
+
+    /// Returns the share of packets that two copies beside each other leave lost, less what two far
+    /// apart do.
+    ///
+    /// A packet is lost with both followers as often as with one, and that one with its own
+    /// (Gilbert's model); with one that is far away by chance.
+    fn run_loss(&self) -> f32 {
+        let followed = self.burst_loss / self.loss.max(f32::MIN_POSITIVE);
+        self.burst_loss * (followed - self.loss)
     }
 }
 
@@ -89,6 +103,10 @@ const LOSS_MIN: f32 = 0.02;
 /// 7 % of independent losses leave.
 const BURST_LOSS_MIN: f32 = 0.005;
 
+/// From this smoothed share of packets on that copies far apart bring back beyond those beside each
+/// other, one is far: a tenth of what bursts of three at 10 % make.
+const RUN_LOSS_MIN: f32 = 0.005;
+
 /// Copies are given up below this share of either threshold: half.
 const CALM_SHARE: f32 = 0.5;
 
@@ -107,47 +125,50 @@ mod tests {
         choice
     }
 
-    fn copies_at(loss: f32, burst_loss: Option<f32>) -> u8 {
+    fn copies_at(loss: f32, burst_loss: Option<f32>) -> Copies {
         after(&[(loss, burst_loss); 8]).copies()
     }
 
     #[test]
     fn first_seconds_are_protected_until_a_report_tells_better() {
-        assert_eq!(after(&[]).copies(), 2);
-        assert_eq!(after(&[(0.0, None)]).copies(), 0);
-        assert_eq!(after(&[(0.05, None)]).copies(), 1);
-        assert_eq!(after(&[(0.1, Some(0.001))]).copies(), 2);
+        assert_eq!(after(&[]).copies(), Copies::Spread);
+        assert_eq!(after(&[(0.0, None)]).copies(), Copies::None);
+        assert_eq!(after(&[(0.015, None)]).copies(), Copies::One, "given up as slowly as ever");
+        assert_eq!(after(&[(0.1, Some(0.001))]).copies(), Copies::Two);
     }
 
     #[test]
     fn copies_follow_the_loss() {
-        assert_eq!(copies_at(0.0, None), 0);
-        assert_eq!(copies_at(0.015, None), 0);
-        assert_eq!(copies_at(0.03, None), 1);
-        assert_eq!(copies_at(0.06, None), 1);
-        assert_eq!(copies_at(0.08, None), 2);
-        assert_eq!(copies_at(1.0, None), 2);
+        assert_eq!(copies_at(0.0, None), Copies::None);
+        assert_eq!(copies_at(0.005, None), Copies::None);
+        assert_eq!(copies_at(0.03, None), Copies::One);
+        assert_eq!(copies_at(0.04, None), Copies::One);
+        assert_eq!(copies_at(0.08, None), Copies::Two);
+        assert_eq!(copies_at(1.0, None), Copies::Two);
     }
 
     #[test]
-    fn bursts_of_three_raise_to_two_copies_where_single_losses_do_not() {
-        assert_eq!(copies_at(0.03, Some(0.02)), 2);
-        assert_eq!(copies_at(0.03, Some(0.0)), 1);
-        assert_eq!(copies_at(0.1, Some(0.001)), 2, "by chance none in a row");
+    fn runs_spread_copies_where_losses_of_one_and_two_do_not() {
+        assert_eq!(copies_at(0.1, Some(0.067)), Copies::Spread, "runs of three");
+        assert_eq!(copies_at(0.04, Some(0.027)), Copies::Spread);
+        assert_eq!(copies_at(0.03, Some(0.007)), Copies::Two, "a pair now and then");
+        assert_eq!(copies_at(0.03, Some(0.0)), Copies::One);
+        assert_eq!(copies_at(0.1, Some(0.001)), Copies::Two, "by chance none in a row");
+        assert_eq!(copies_at(0.2, Some(0.04)), Copies::Two, "as many as by chance");
     }
 
     #[test]
     fn one_lost_packet_changes_nothing_and_ten_percent_two_reports() {
-        assert_eq!(after(&[(1.0 / 250.0, Some(0.0)); 1]).copies(), 0);
-        assert_eq!(after(&[(0.1, Some(0.01)); 1]).copies(), 2);
-        assert_eq!(after(&[(0.1, None); 1]).copies(), 2);
+        let lost = |loss| after(&[(0.0, Some(0.0)), (0.0, Some(0.0)), (loss, None)]);
+        assert_eq!(lost(1.0 / 250.0).copies(), Copies::None);
+        assert_eq!(lost(0.1).copies(), Copies::Two);
     }
 
     #[test]
     fn copies_are_given_up_after_three_calm_reports_and_not_in_between() {
         let mut choice = after(&[(0.03, Some(0.0)); 8]);
         let mut reports = 0;
-        while choice.copies() > 0 {
+        while choice.copies() > Copies::None {
             choice.handle_report(0.0, Some(0.0));
             reports += 1;
         }
@@ -156,7 +177,7 @@ mod tests {
         for round in 0..50 {
             let loss = if round % 3 == 2 { 0.04 } else { 0.005 };
             choice.handle_report(loss, Some(0.0));
-            assert_eq!(choice.copies(), 1, "round {round}");
+            assert_eq!(choice.copies(), Copies::One, "round {round}");
         }
     }
 
@@ -164,7 +185,7 @@ mod tests {
     fn reports_that_are_no_share_do_not_break_it() {
         for told in [f32::NAN, f32::INFINITY, -3.0, 7.0] {
             let choice = after(&[(told, Some(told)); 3]);
-            assert!((0.0..=1.0).contains(&choice.loss()) && choice.copies() <= 2);
+            assert!((0.0..=1.0).contains(&choice.loss()), "{told}");
         }
     }
 }

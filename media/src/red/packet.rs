@@ -1,8 +1,8 @@
 //! The payload's form: block headers, then copies and the primary in the same order.
 
-use crate::codec::Codec;
+use crate::codec::{Codec, FRAME_SAMPLES};
 use crate::drop_reason::DropReason;
-use crate::red::{COPIES_MAX, COPY_SIZE_MAX, OFFSET_MAX};
+use crate::red::{COPIES_MAX, COPY_SIZE_MAX, Copies, OFFSET_MAX};
 use crate::rtp::{PayloadType, RtpTimestamp};
 
 /// One block: a copy of an earlier packet's payload, or with offset 0 the packet's own.
@@ -25,7 +25,7 @@ pub struct RedPacket<'a> {
     count: usize,
 }
 
-/// A copy that is that of a packet directly before, with what that packet's header said.
+/// A copy, with what the header of the packet said that it is one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Predecessor<'a> {
     /// The unwrapped sequence number of the packet that it is a copy of.
@@ -51,7 +51,7 @@ impl<'a> RedPacket<'a> {
     /// Makes a packet with these copies, newest first.
     ///
     /// A copy is left out if its offset or its length passes a field's bound, or there are more
-    /// than `COPIES_MAX`; and with it those before it, as they do not precede directly then.
+    /// than `COPIES_MAX`; and with it those before it.
     pub fn new(primary: RedBlock<'a>, copies: &[RedBlock<'a>]) -> Self {
         let fits =
             |copy: &&RedBlock<'_>| copy.offset <= OFFSET_MAX && copy.payload.len() <= COPY_SIZE_MAX;
@@ -62,6 +62,25 @@ impl<'a> RedPacket<'a> {
         }
         packet.copies[..packet.count].reverse();
         packet
+    }
+
+    /// Makes a packet of one frame with copies of such; `payload_at` gives the payload of so many
+    /// packets before it.
+    pub fn of_frames(
+        copies: Copies,
+        payload_type: PayloadType,
+        payload_at: impl Fn(usize) -> &'a [u8],
+    ) -> Self {
+        let block = |distance: usize| RedBlock {
+            payload_type,
+            offset: (distance * FRAME_SAMPLES) as u32,
+            payload: payload_at(distance),
+        };
+        let mut blocks = [RedBlock::default(); COPIES_MAX];
+        for (place, distance) in blocks.iter_mut().zip(copies.distances()) {
+            *place = block(*distance);
+        }
+        Self::new(block(0), &blocks[..copies.count()])
     }
 
     /// Writes the payload and returns its length. The oldest copies are left out if there is no
@@ -94,24 +113,25 @@ impl<'a> RedPacket<'a> {
         self.copies.into_iter().take(self.count).rev()
     }
 
-    /// Gives the copies of the packets directly before this one, newest first.
+    /// Gives the copies with the packets they are of, newest first.
     ///
-    /// `index` and `timestamp` are this packet's. A copy counts if it ends where what follows it
-    /// begins and is of the packet's own kind; the first that does not ends them.
+    /// `index` and `timestamp` are this packet's. A copy's packet is as many before as its offset
+    /// holds payloads of its length: a stream's packets are of one length from the oldest copied on.
+    /// A copy whose offset is no whole number of them is left out, or that is of another kind.
     pub fn predecessors<C: Codec>(
         &self,
         codec: &C,
         index: u64,
         timestamp: RtpTimestamp,
     ) -> impl Iterator<Item = Predecessor<'a>> {
-        let (primary_type, mut follower_offset) = (self.primary.payload_type, 0);
-        self.copies().zip(1..).map_while(move |(copy, place)| {
+        let primary_type = self.primary.payload_type;
+        self.copies().filter_map(move |copy| {
             let samples = codec.payload_samples(copy.payload).ok()? as u32;
-            let precedes = copy.payload_type == primary_type
-                && copy.offset.checked_sub(samples) == Some(follower_offset);
-            follower_offset = copy.offset;
-            precedes.then_some(Predecessor {
-                index: index.checked_sub(place)?,
+            let is_placed = copy.payload_type == primary_type
+                && copy.offset > 0
+                && copy.offset.is_multiple_of(samples);
+            is_placed.then_some(Predecessor {
+                index: index.checked_sub((copy.offset / samples).into())?,
                 timestamp: timestamp.wrapping_add(copy.offset.wrapping_neg()),
                 samples,
                 payload: copy.payload,
@@ -254,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn only_direct_predecessors_are_given_out() {
+    fn copies_are_placed_by_their_offset() {
         // Opus: 20 ms of CELT, and 60 ms of three such frames.
         let (single, triple): (&[u8], &[u8]) = (&[0xf8, 1], &[0xfb, 3, 1, 2, 3]);
         let found = |copies: &[RedBlock<'_>]| {
@@ -262,15 +282,14 @@ mod tests {
             let found = packet.predecessors(&Opus, 100, RtpTimestamp(5_000));
             found.map(|copy| (copy.index, copy.timestamp.0, copy.samples)).collect::<Vec<_>>()
         };
-        let both = [(99, 4_040, 960), (98, 3_080, 960)];
-        assert_eq!(found(&[block(960, single), block(1_920, single)]), both);
+        let [near, far] = [(99, 4_040, 960), (96, 1_160, 960)];
+        assert_eq!(found(&[block(960, single), block(3_840, single)]), [near, far]);
+        assert_eq!(found(&[block(3_840, single)]), [far]);
         assert_eq!(found(&[block(2_880, triple)]), [(99, 2_120, 2_880)]);
-        assert_eq!(found(&[block(1_920, single)]), [], "one lies between");
-        assert_eq!(found(&[block(960, single), block(2_880, single)]), both[..1]);
-        assert_eq!(found(&[block(480, single)]), [], "it would overlap");
+        assert_eq!(found(&[block(480, single), block(0, single)]), [], "they would overlap");
         let other = RedBlock { payload_type: PayloadType(0), ..block(960, single) };
-        assert_eq!(found(&[other]), []);
-        let packet = RedPacket::new(block(0, single), &[block(960, single)]);
-        assert_eq!(packet.predecessors(&Opus, 0, RtpTimestamp(0)).count(), 0, "before the first");
+        assert_eq!(found(&[other, block(3_840, single)]), [far]);
+        let packet = RedPacket::new(block(0, single), &[block(3_840, single)]);
+        assert_eq!(packet.predecessors(&Opus, 3, RtpTimestamp(0)).count(), 0, "before the first");
     }
 }

@@ -1,18 +1,20 @@
 //! RTCP compounds as views, and a writer for them.
 //!
-//! Checks a whole compound before any of it is believed; keeps no statistics and decides no
-//! intervals. `Shard` reads compounds after `unprotect_rtcp` and writes them before
+//! Checks a whole compound before any of it is believed; keeps no statistics. When reports are due
+//! says `ReportPace`. `Shard` reads compounds after `unprotect_rtcp` and writes them before
 //! `protect_rtcp`; keep-alives are APP packets. Source: RFC 3550 section 6.
 
 mod compound;
 mod control;
 mod extended;
+mod pace;
 mod report;
 mod writer;
 
 pub use compound::{RtcpPacket, RtcpPackets};
 pub use control::{Application, Goodbye, SdesChunk, SdesChunks, SourceDescription};
 pub use extended::{ExtendedReport, LossRle, LossRun};
+pub use pace::{REPORT_INTERVAL, REPORT_INTERVAL_MAX, ReportPace};
 pub use report::{
     CompactNtp, ExtendedSequence, NtpTimestamp, ReceiverReport, ReportBlock, ReportBlocks,
     SenderInfo, SenderReport,

@@ -16,6 +16,8 @@ pub struct ShardCounters {
     pub packets_out: u64,
     /// Their octets, sealed.
     pub octets_out: u64,
+    /// Of those, padding that made datagrams of one size.
+    pub padding_octets: u64,
     /// RTCP compounds accepted.
     pub reports_in: u64,
     /// RTCP compounds handed to the sender.
@@ -44,6 +46,8 @@ pub struct ShardCounters {
     pub probes_in: u64,
     /// Compounds that told a member another uplink order than the one before, the first included.
     pub orders_out: u64,
+    /// Compounds that told a member another bitrate than the one before.
+    pub bitrate_orders_out: u64,
     /// Members that were ordered to send voice while the others send probes.
     pub promotions: u64,
     /// Members that lost this again.
@@ -64,12 +68,20 @@ pub struct ReceptionSums {
 }
 
 impl ShardCounters {
+    /// Returns the share of RTCP in all packets, both ways, 0.0 to 1.0; `None` before the first.
+    pub fn rtcp_share(&self) -> Option<f64> {
+        let reports = self.reports_in + self.reports_out;
+        let packets = self.packets_in + self.packets_out + self.reports_out;
+        (packets > 0).then(|| reports as f64 / packets as f64)
+    }
+
     /// Adds another shard's counts to these.
     pub fn add(&mut self, other: &Self) {
         self.packets_in += other.packets_in;
         self.octets_in += other.octets_in;
         self.packets_out += other.packets_out;
         self.octets_out += other.octets_out;
+        self.padding_octets += other.padding_octets;
         self.reports_in += other.reports_in;
         self.reports_out += other.reports_out;
         self.address_changes += other.address_changes;
@@ -84,6 +96,7 @@ impl ShardCounters {
         self.ratings.add(&other.ratings);
         self.probes_in += other.probes_in;
         self.orders_out += other.orders_out;
+        self.bitrate_orders_out += other.bitrate_orders_out;
         self.promotions += other.promotions;
         self.demotions += other.demotions;
         self.promotions_refused += other.promotions_refused;

@@ -1,11 +1,14 @@
-//! The keep-alive: an application-defined RTCP packet with the epoch, the uplink order, and what
-//! becomes of a member's own voice.
+//! The keep-alive: an application-defined RTCP packet with the epoch, what the node orders of a
+//! member's sending, and what becomes of the member's own voice.
 //!
 //! In each compound between a shard and its members, both ways. Under SRTCP, so what a member
 //! reads in it is the node's word.
 
+use std::time::Duration;
+
+use super::bitrate::BitrateOrder;
 use crate::leg::Ssrc;
-use crate::rtcp::Application;
+use crate::rtcp::{Application, REPORT_INTERVAL, REPORT_INTERVAL_MAX};
 
 /// Which ownership of a conference a keep-alive belongs to; ordered by counter, then rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +44,7 @@ pub enum OwnVoice {
 }
 
 /// What a keep-alive says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
     /// The epoch of the leg.
     pub epoch: MediaEpoch,
@@ -49,17 +52,22 @@ pub struct KeepAlive {
     pub uplink: UplinkOrder,
     /// From a member what it wishes, from a node what holds.
     pub own_voice: OwnVoice,
+    /// The bitrate that the node wants the member to send with; a member writes `OWN`.
+    pub bitrate: BitrateOrder,
+    /// How often the node wants to hear of a member that loses nothing, at most: whole seconds from
+    /// `REPORT_INTERVAL` to `REPORT_INTERVAL_MAX`. A member writes the former.
+    pub report_interval: Duration,
 }
 
 /// The name of our application-defined RTCP packets.
 pub const KEEP_ALIVE_NAME: [u8; 4] = *b"SABH";
 
-/// Subtype of a keep-alive: 8 octets epoch counter, 2 octets rank, 1 octet
-/// uplink order, 1 octet own voice.
+/// Subtype of a keep-alive: 8 octets epoch counter, 2 octets rank, then an octet each for uplink
+/// order, own voice, bitrate, report interval; 2 octets 0.
 pub const KEEP_ALIVE_SUBTYPE: u8 = 0;
 
-/// Octets of a keep-alive's data.
-pub const KEEP_ALIVE_LEN: usize = 12;
+/// Octets of a keep-alive's data, a multiple of 4 (RFC 3550 section 6.7).
+pub const KEEP_ALIVE_LEN: usize = 16;
 
 impl KeepAlive {
     /// Writes the data of a keep-alive.
@@ -69,6 +77,8 @@ impl KeepAlive {
         bytes[8..10].copy_from_slice(&self.epoch.rank.to_be_bytes());
         bytes[10] = self.uplink.number();
         bytes[11] = self.own_voice.number();
+        bytes[12] = self.bitrate.number();
+        bytes[13] = self.report_interval.as_secs() as u8;
         bytes
     }
 
@@ -79,16 +89,34 @@ impl KeepAlive {
         let epoch =
             MediaEpoch { counter: u64::from_be_bytes(*counter), rank: u16::from_be_bytes(*rank) };
         let (uplink, rest) = rest.split_first()?;
-        // Versions before this octet was named wrote zero, or ended before it.
-        let own_voice =
-            rest.first().map_or(OwnVoice::Returned, |number| OwnVoice::from_number(*number));
-        Some(Self { epoch, uplink: UplinkOrder::from_number(*uplink), own_voice })
+        // Versions before one of these was named wrote zero, or ended before it.
+        let octet = |place: usize| rest.get(place).copied().unwrap_or_default();
+        Some(Self {
+            epoch,
+            uplink: UplinkOrder::from_number(*uplink),
+            own_voice: OwnVoice::from_number(octet(0)),
+            bitrate: BitrateOrder::from_number(octet(1)),
+            report_interval: Duration::from_secs(octet(2).into())
+                .clamp(REPORT_INTERVAL, REPORT_INTERVAL_MAX),
+        })
     }
 
     /// Reads an RTCP packet; `None` if it is no keep-alive.
     pub fn from_application(packet: &Application<'_>) -> Option<Self> {
         let is_ours = packet.name == KEEP_ALIVE_NAME && packet.subtype == KEEP_ALIVE_SUBTYPE;
         is_ours.then(|| Self::from_bytes(packet.data))?
+    }
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self {
+            epoch: MediaEpoch::default(),
+            uplink: UplinkOrder::default(),
+            own_voice: OwnVoice::default(),
+            bitrate: BitrateOrder::OWN,
+            report_interval: REPORT_INTERVAL,
+        }
     }
 }
 
@@ -155,9 +183,11 @@ mod tests {
             [(UplinkOrder::Everything, 0), (UplinkOrder::Voice, 1), (UplinkOrder::Probes, 2)]
         {
             for (own_voice, own) in [(OwnVoice::Returned, 0), (OwnVoice::LeftOut, 1)] {
-                let said = KeepAlive { epoch: EPOCH, uplink, own_voice };
+                let (bitrate, report_interval) =
+                    (BitrateOrder::from_number(24), Duration::from_secs(7));
+                let said = KeepAlive { epoch: EPOCH, uplink, own_voice, bitrate, report_interval };
                 let bytes = said.to_bytes();
-                assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, number, own]);
+                assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, number, own, 24, 7, 0, 0]);
                 assert_eq!(KeepAlive::from_bytes(&bytes), Some(said));
                 assert_eq!(KeepAlive::from_bytes(&[&bytes[..], &[7; 8]].concat()), Some(said));
             }
@@ -172,6 +202,29 @@ mod tests {
             assert_eq!(KeepAlive::from_bytes(&bytes), Some(KeepAlive::from(EPOCH)));
         }
         assert_eq!(KeepAlive::from_bytes(&bytes[..11]), Some(KeepAlive::from(EPOCH)));
+    }
+
+    #[test]
+    fn versions_that_name_fewer_octets_order_neither_bitrate_nor_interval() {
+        let said = KeepAlive {
+            bitrate: BitrateOrder::from_number(16),
+            report_interval: REPORT_INTERVAL_MAX,
+            ..KeepAlive::from(EPOCH)
+        };
+        let bytes = said.to_bytes();
+        assert_eq!(KeepAlive::from_bytes(&bytes), Some(said));
+        assert_eq!(KeepAlive::from_bytes(&bytes[..12]), Some(KeepAlive::from(EPOCH)));
+    }
+
+    #[test]
+    fn intervals_out_of_bounds_are_brought_back_into_them() {
+        let mut bytes = KeepAlive::from(EPOCH).to_bytes();
+        for (seconds, expected) in
+            [(0, REPORT_INTERVAL), (1, REPORT_INTERVAL), (255, REPORT_INTERVAL_MAX)]
+        {
+            bytes[13] = seconds;
+            assert_eq!(KeepAlive::from_bytes(&bytes).unwrap().report_interval, expected);
+        }
     }
 
     #[test]

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
-use crate::reception::Reception;
-use crate::rtcp::{CompactNtp, ExtendedReport, ExtendedSequence, ReportBlocks};
+use crate::reception::{Reception, ReceptionReport};
+use crate::red::{REPORTED_MIN, UNREPORTED_MAX};
+use crate::rtcp::{
+    CompactNtp, ExtendedReport, ExtendedSequence, LossRle, ReportBlocks, ReportPace,
+};
 use crate::rtp::{RtpHeader, RtpTimestamp};
+use crate::shard::bitrate::BitrateChoice;
 use crate::shard::orders::LegOrders;
 use crate::shard::{ConferenceKey, OwnVoice, ntp};
 use crate::srtp::{MasterKey, ProtectTap, SrtpReceiver, SrtpSender, Streams, StreamsError};
@@ -37,7 +41,7 @@ pub struct LegGrant {
     pub receive_ssrcs: Vec<Ssrc>,
 }
 
-/// What a member last reported of the streams it is sent; the worst of them counts.
+/// What a member last reported of the streams it is sent, taken together by their packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemoteReception {
     /// Lost since the report before, in 1/256.
@@ -45,12 +49,10 @@ pub struct RemoteReception {
     /// Lost together with their follower since the report before, in 1/65,536; `None` if the
     /// member does not tell.
     pub burst_lost: Option<u16>,
-    /// Interarrival jitter at the member, in samples.
+    /// Interarrival jitter at the member, in samples, of the stream that has most.
     pub jitter: u32,
     /// Round trip on the media path, if measured yet.
     pub round_trip: Option<std::time::Duration>,
-    /// The newest packet that the member tells of.
-    pub highest_sequence: ExtendedSequence,
     /// Packets that were due since the report before.
     pub expected: u32,
 }
@@ -103,10 +105,16 @@ pub(super) struct Leg {
     pub(super) sender: SrtpSender,
     pub(super) reception: Reception,
     pub(super) remote: RemoteReception,
+    /// Packets that had been sent when the member last reported.
+    pub(super) sent_at_report: u64,
     pub(super) last_sr: Option<(CompactNtp, Instant)>,
     pub(super) orders: LegOrders,
     /// What the member is told of its own voice.
     pub(super) own_voice: OwnVoice,
+    /// By what the member's packets lose; `None` if it sends no copies.
+    pub(super) bitrate: Option<BitrateChoice>,
+    /// When the member is next told of its packets, and of its orders.
+    pub(super) pace: ReportPace,
 }
 
 /// What was sent of one stream.
@@ -117,6 +125,10 @@ pub(super) struct SentStream {
     pub(super) octets: u64,
     /// The last packet's timestamp, and when it was sent.
     pub(super) last: Option<(RtpTimestamp, Instant)>,
+    /// The newest packet that the member tells of.
+    highest_sequence: ExtendedSequence,
+    /// Packets that were due between its last two reports.
+    due: u32,
 }
 
 impl Leg {
@@ -145,9 +157,12 @@ impl Leg {
             sender,
             reception: Reception::default(),
             remote: RemoteReception::default(),
+            sent_at_report: 0,
             last_sr: None,
             orders: LegOrders::default(),
             own_voice: OwnVoice::default(),
+            bitrate: request.red.then(BitrateChoice::default),
+            pace: ReportPace::default(),
         })
     }
 
@@ -169,29 +184,57 @@ impl Leg {
         received_at: Instant,
     ) -> Option<RemoteReception> {
         let arrival = ntp(received_at).compact();
-        let mut heard = None;
+        self.sent.iter_mut().for_each(|(_, stream)| stream.due = 0);
+        let mut heard =
+            RemoteReception { round_trip: self.remote.round_trip, ..Default::default() };
+        let (mut lost, mut weights) = (0, 0);
         for block in blocks {
-            let Some(stream) = self.sent.stream(block.ssrc) else { continue };
-            let round_trip = self.remote.round_trip;
-            let worst = heard.get_or_insert(RemoteReception { round_trip, ..Default::default() });
-            worst.highest_sequence = block.highest_sequence;
-            worst.expected = match self.remote.highest_sequence.0 {
+            let Some(stream) = self.sent.stream_mut(block.ssrc) else { continue };
+            let before = std::mem::replace(&mut stream.highest_sequence, block.highest_sequence);
+            stream.due = match before.0 {
                 0 => stream.packets.try_into().unwrap_or(u32::MAX),
                 before => block.highest_sequence.0.wrapping_sub(before),
             };
-            worst.fraction_lost = worst.fraction_lost.max(block.fraction_lost);
-            worst.jitter = worst.jitter.max(block.jitter);
-            worst.round_trip = block.round_trip(arrival).or(worst.round_trip);
+            heard.expected = heard.expected.saturating_add(stream.due);
+            weights += stream.weight();
+            lost += stream.weight() * u64::from(block.fraction_lost);
+            heard.jitter = heard.jitter.max(block.jitter);
+            heard.round_trip = block.round_trip(arrival).or(heard.round_trip);
         }
-        self.remote = heard.unwrap_or(self.remote);
-        heard
+        heard.fraction_lost = lost.checked_div(weights)? as u8;
+        (self.remote, self.sent_at_report) = (heard, self.packets_out());
+        Some(heard)
     }
 
-    /// Takes in which packets the member says were lost of the streams that it is sent.
+    /// Takes in which packets the member says were lost of the streams that it is sent; of those
+    /// that it says nothing of, none was.
     pub(super) fn hear_losses(&mut self, report: &ExtendedReport<'_>) {
-        let told = report.losses().filter(|losses| self.sent.stream(losses.ssrc).is_some());
-        let worst = told.filter_map(|losses| losses.burst_lost()).max();
-        self.remote.burst_lost = worst.or(self.remote.burst_lost);
+        let share = |losses: LossRle<'_>| {
+            let stream = self.sent.stream(losses.ssrc)?;
+            Some(stream.weight() * u64::from(losses.burst_lost()?))
+        };
+        let lost = report.losses().filter_map(share).reduce(|all, one| all + one);
+        let due: u64 = self.sent.iter().map(|(_, stream)| u64::from(stream.due)).sum();
+        let burst_lost = lost.map(|lost| u16::try_from(lost / due.max(1)).unwrap_or(u16::MAX));
+        self.remote.burst_lost = burst_lost.or(self.remote.burst_lost);
+    }
+
+    /// Makes a report of what came from the member, and takes it in.
+    pub(super) fn make_report(&mut self) -> Option<ReceptionReport> {
+        let report = self.reception.report()?;
+        if let Some(bitrate) = &mut self.bitrate
+            && report.expected >= REPORTED_MIN.into()
+        {
+            let losses = report.losses.as_ref().map(|losses| losses.block(self.send_ssrc));
+            let burst_lost = losses.and_then(|losses| losses.burst_lost());
+            let heard = RemoteReception {
+                fraction_lost: report.fraction_lost,
+                burst_lost,
+                ..RemoteReception::default()
+            };
+            bitrate.handle_report(heard.loss(), heard.burst_loss());
+        }
+        Some(report)
     }
 
     /// Counts a packet that was sealed.
@@ -202,14 +245,30 @@ impl Leg {
         stream.last = Some((header.timestamp, now));
     }
 
+    /// Returns whether the member was sent so much without reporting that it may never do so.
+    pub(super) fn is_unreported(&self) -> bool {
+        self.packets_out() - self.sent_at_report >= UNREPORTED_MAX
+    }
+
+    fn packets_out(&self) -> u64 {
+        self.sent.iter().map(|(_, stream)| stream.packets).sum()
+    }
+
     pub(super) fn report(&self) -> LegReport {
         LegReport {
             packets_in: self.reception.received(),
             lost: self.reception.lost(),
             jitter: self.reception.jitter(),
-            packets_out: self.sent.iter().map(|(_, stream)| stream.packets).sum(),
+            packets_out: self.packets_out(),
             remote: self.remote,
         }
+    }
+}
+
+impl SentStream {
+    /// Returns how much a report on it counts, by the packets that were due.
+    fn weight(&self) -> u64 {
+        self.due.max(1).into()
     }
 }
 
@@ -220,6 +279,6 @@ const FRACTION_ONE: f32 = 256.0;
 const BURST_LOST_ONE: f32 = 65_536.0;
 
 /// What a leg takes in the table: with the four contexts of its ciphers, 0.6 KiB each, 3 KiB.
-const LEG_SIZE_MAX: usize = 704;
+const LEG_SIZE_MAX: usize = 760;
 
 const _: () = assert!(size_of::<Leg>() <= LEG_SIZE_MAX, "ten thousand legs are to stay small");

@@ -4,6 +4,7 @@
 //! leg's engine, and protects what the engine queued straight into send slots. A packet that does
 //! not authenticate changes nothing but a counter.
 
+mod bitrate;
 mod conferences;
 mod counters;
 mod error;
@@ -22,6 +23,7 @@ mod timers;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use bitrate::BitrateOrder;
 pub use conferences::PROMOTED_MAX;
 pub use counters::{ReceptionSums, ShardCounters};
 pub use error::ShardError;
@@ -32,7 +34,7 @@ pub use keep_alive::{
 };
 pub use leg::{LegGrant, LegReport, LegRequest, RemoteReception};
 pub use orders::{PROMOTION_HOLD, PROMOTION_LEVEL};
-pub use reports::{REPORT_INTERVAL, ntp};
+pub use reports::ntp;
 pub use tick_lateness::{TICK_LATENESS_BUCKETS, TickLateness};
 
 use crate::engine::{Engine, EngineInput, EngineOutput, LegConfig, LegKey, ReceiveStream};
@@ -80,6 +82,7 @@ pub struct Shard<E: Engine> {
     events: Events,
     counters: ShardCounters,
     uplink: UplinkOrder,
+    bitrate: BitrateOrder,
     random: SplitMix,
     /// Scratch memory: the legs whose turn it is to be sent a report.
     reported: Vec<LegId>,
@@ -97,6 +100,7 @@ impl<E: Engine> Shard<E> {
             events: Events::new(),
             counters: ShardCounters::default(),
             uplink: UplinkOrder::default(),
+            bitrate: BitrateOrder::OWN,
             random: SplitMix(config.seed),
             reported: Vec::with_capacity(config.legs_max.div_ceil(REPORT_TURNS)),
             config,
@@ -275,11 +279,14 @@ impl<E: Engine> Shard<E> {
     fn reschedule(&mut self, key: ConferenceKey) {
         let Some(conference) = self.conferences.get_mut(key) else { return };
         while let Some(output) = conference.engine.poll_output() {
-            let (id, is_talking) = match output {
-                EngineOutput::TalkerStarted(id) => (id, true),
-                EngineOutput::TalkerStopped(id) => (id, false),
+            let change = match output {
+                EngineOutput::TalkerStarted(id) => Some((id, true)),
+                EngineOutput::TalkerStopped(id) => Some((id, false)),
+                EngineOutput::DominantTalker(_) => None,
             };
-            if let Some(leg) = self.legs.leg_mut(id) {
+            if let Some((id, is_talking)) = change
+                && let Some(leg) = self.legs.leg_mut(id)
+            {
                 self.counters.talkers -= u64::from(leg.orders.is_talking);
                 self.counters.talkers += u64::from(is_talking);
                 leg.orders.is_talking = is_talking;
@@ -290,8 +297,9 @@ impl<E: Engine> Shard<E> {
     }
 }
 
-/// After so long without an authentic packet a member is taken for gone: six keep-alives.
+/// After so long without an authentic packet a member is taken for gone: two keep-alives, and six
+/// level probes.
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Parts of a report interval; in each, one part of the legs is sent its compound.
+/// Parts of the least report interval; in each, one part of the legs is sent its compound, if it is due.
 const REPORT_TURNS: usize = 50;

@@ -1,4 +1,4 @@
-//! What a shard wants of its members' microphones, and who is excepted.
+//! What a shard wants of its members' microphones and encoders, and who is excepted.
 //!
 //! Control sets one order for all members of a shard. Under `Probes` a member whose level says
 //! that it speaks is promoted: it is ordered to send voice, at once, and loses this when it was
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::conferences::{Conference, Promoted};
 use super::leg::Leg;
 use super::table::LegTable;
-use super::{Shard, ShardCounters, UplinkOrder};
+use super::{BitrateOrder, Shard, ShardCounters, UplinkOrder};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::extension::LevelDbov;
@@ -22,6 +22,8 @@ use crate::transmit::Transmit;
 pub(super) struct LegOrders {
     /// The order that the member was told last.
     pub(super) told: Option<UplinkOrder>,
+    /// The bitrate that it was told last; until it was told any, its own.
+    pub(super) bitrate_told: BitrateOrder,
     /// Since when the leg is promoted.
     pub(super) promoted_at: Option<Instant>,
     /// When it was loud last.
@@ -75,6 +77,13 @@ impl<E: Engine> Shard<E> {
         self.uplink
     }
 
+    /// Sets the most that members may send with; who loses much is ordered less still.
+    ///
+    /// Every member is told with the next report that it is due, within five seconds.
+    pub fn set_bitrate_order(&mut self, order: BitrateOrder) {
+        self.bitrate = order;
+    }
+
     /// Takes note of how loud a member says it is; `outcome` is what the engine made of it.
     pub(super) fn hear_level(
         &mut self,
@@ -123,6 +132,11 @@ impl<E: Engine> Shard<E> {
             self.send_report(now, replaced, transmit);
         }
     }
+}
+
+/// Returns what a leg's member is to send with where all may send with `order`.
+pub(super) fn bitrate_of(leg: &Leg, order: BitrateOrder) -> BitrateOrder {
+    leg.bitrate.map_or(order, |choice| choice.order().min(order))
 }
 
 /// Ends a leg's promotion if it was not loud for `PROMOTION_HOLD`.

@@ -3,21 +3,15 @@
 //! All of it goes under SRTCP. The clock in sender reports is the
 //! driver's, not the day's: only differences of it are used (RFC 3550 section 4 allows it).
 
-use std::time::Duration;
-
 use super::keep_alive::{KeepAlive, keep_alive};
 use super::leg::Leg;
-use crate::codec::{SAMPLE_RATE_HZ, samples_duration};
-use crate::quality::{CodecQuality, MosCounts, PacketLoss};
+use crate::codec::SAMPLE_RATE_HZ;
 use crate::reception::ReceptionReport;
 use crate::rtcp::{
     CompactNtp, CompoundWriter, ExtendedSequence, NtpTimestamp, ReportBlock, RtcpWriteError,
     SenderInfo,
 };
 use crate::time::Instant;
-
-/// How often each leg is sent a compound, and how often a member sends one.
-pub const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Returns the driver's clock in NTP's format.
 pub fn ntp(now: Instant) -> NtpTimestamp {
@@ -27,18 +21,16 @@ pub fn ntp(now: Instant) -> NtpTimestamp {
 
 /// Writes the leg's compound: SR or RR with what was received of the member, CNAME, keep-alive.
 ///
-/// The SR is that of the leg's first stream; of one, as clocks of all streams are the same. What was
-/// received is rated in `inbound`.
+/// The SR is that of the leg's first stream; of one, as clocks of all streams are the same.
 pub(super) fn write_compound(
-    leg: &mut Leg,
+    leg: &Leg,
     now: Instant,
     said: KeepAlive,
-    inbound: &mut MosCounts,
+    report: Option<&ReceptionReport>,
     out: &mut [u8],
 ) -> Result<usize, RtcpWriteError> {
     let Some((own, stream)) = leg.sent.iter().next().copied() else { return Ok(0) };
-    let report = leg.reception.report();
-    let block = report.map(|report| report_block(leg, now, &report, inbound));
+    let block = report.map(|report| report_block(leg, now, report));
     let blocks = block.as_slice();
     let mut writer = CompoundWriter::new(out);
     match stream.last {
@@ -57,21 +49,13 @@ pub(super) fn write_compound(
     }
     writer.cname(own, CNAME)?;
     writer.application(&keep_alive(own, &said.to_bytes()))?;
-    if let Some(losses) = report.and_then(|report| report.losses) {
+    if let Some(losses) = report.and_then(|report| report.losses.as_ref()) {
         writer.extended_report(own, &[losses.block(leg.send_ssrc)])?;
     }
     Ok(writer.finish())
 }
 
-fn report_block(
-    leg: &Leg,
-    now: Instant,
-    report: &ReceptionReport,
-    inbound: &mut MosCounts,
-) -> ReportBlock {
-    let loss = PacketLoss::reported(report.fraction_lost);
-    let jitter = samples_duration(report.jitter);
-    inbound.rate(CodecQuality::OPUS, report.expected, loss, jitter, leg.remote.round_trip);
+fn report_block(leg: &Leg, now: Instant, report: &ReceptionReport) -> ReportBlock {
     let (last_sr, delay) = match leg.last_sr {
         Some((sr, at)) => (sr, CompactNtp::from_duration(now.saturating_since(at))),
         None => (CompactNtp::default(), CompactNtp::default()),

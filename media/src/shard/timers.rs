@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::{ConferenceKey, REPORT_INTERVAL, REPORT_TURNS};
+use super::{ConferenceKey, REPORT_TURNS};
+use crate::rtcp::REPORT_INTERVAL;
 use crate::time::Instant;
 
 /// Deadlines of conferences, and the turn of reports.

@@ -32,14 +32,14 @@ pub enum ProtectError {
     /// The sender was not made for this stream.
     #[error("stream {0} is not among the sender's")]
     UnknownSsrc(Ssrc),
-    /// The sequence number repeats or goes back, which would repeat a nonce.
-    #[error("sequence number {} of stream {ssrc} is not ahead of {}", number.0, last.0)]
+    /// The sequence number was used, which would repeat a nonce, or lies too far back to tell.
+    #[error("sequence number {} of stream {ssrc} was used or is too far behind {}", number.0, last.0)]
     NotAhead {
         /// The stream.
         ssrc: Ssrc,
         /// The sequence number in the packet.
         number: SequenceNumber,
-        /// The last sequence number that was protected.
+        /// The newest sequence number that was protected.
         last: SequenceNumber,
     },
     /// The stream has used every index of its key: the leg needs new keys.
@@ -49,9 +49,10 @@ pub enum ProtectError {
 
 /// Protects RTP and RTCP of a few streams under one master key.
 ///
-/// Keeps the roll-over counters itself, from the sequence numbers it is given; they may skip up to
-/// 32,767 and never go back. A stream should begin below 32,768: a receiver that misses its first
-/// packets could otherwise not tell the cycle (RFC 3711 section 3.3.1).
+/// Keeps the roll-over counters itself, from the sequence numbers it is given. They may skip up to
+/// 32,767, and lie behind the newest by less than 64 if they were not used: what a bridge passes
+/// on comes in the order in which it came. A stream should begin below 32,768: a receiver that
+/// misses its first packets could otherwise not tell the cycle (RFC 3711 section 3.3.1).
 pub struct SrtpSender {
     suite: SrtpSuite,
     rtp: SessionKey,
@@ -62,8 +63,10 @@ pub struct SrtpSender {
 
 #[derive(Debug, Default)]
 struct SendStream {
-    /// The last index protected.
-    rtp_last: Option<PacketIndex>,
+    /// The newest index protected.
+    rtp_newest: Option<PacketIndex>,
+    /// Bit n tells whether the index n before the newest was used.
+    rtp_used: u64,
     /// The next index, from 0. RFC 3711 section 3.4.
     rtcp_next: u64,
 }
@@ -101,7 +104,7 @@ impl SrtpSender {
         let (ssrc, number) = stream_position(packet).ok_or(ProtectError::Malformed(length))?;
         let stream = self.streams.stream_mut(ssrc).ok_or(ProtectError::UnknownSsrc(ssrc))?;
         let index = stream.next_rtp(ssrc, number)?;
-        stream.rtp_last = Some(index);
+        stream.use_rtp(index);
 
         let (header, payload) = packet.split_at_mut(layout.header_len);
         self.rtp.seal(self.rtp.rtp_nonce(ssrc, index), header, payload, tag);
@@ -159,17 +162,32 @@ impl fmt::Debug for SrtpSender {
 
 impl SendStream {
     fn next_rtp(&self, ssrc: Ssrc, number: SequenceNumber) -> Result<PacketIndex, ProtectError> {
-        let Some(last_index) = self.rtp_last else { return Ok(PacketIndex(u64::from(number.0))) };
-        let last = last_index.sequence_number();
-        if !number.is_after(last) {
-            return Err(ProtectError::NotAhead { ssrc, number, last });
-        }
-        let advance = number.0.wrapping_sub(last.0);
-        let index = PacketIndex(last_index.0 + u64::from(advance));
+        let Some(newest) = self.rtp_newest else {
+            return Ok(PacketIndex(u64::from(number.0)));
+        };
+        let last = newest.sequence_number();
+        let index = newest.0.checked_add_signed(number.distance_from(last).into());
+        let index = index.map(PacketIndex).filter(|index| !self.is_spent(*index));
+        let index = index.ok_or(ProtectError::NotAhead { ssrc, number, last })?;
         if index > PacketIndex::RTP_MAX {
             return Err(ProtectError::IndexExhausted(ssrc));
         }
         Ok(index)
+    }
+
+    /// Tells whether an index was used, or is too old to know.
+    fn is_spent(&self, index: PacketIndex) -> bool {
+        let age = self.rtp_newest.and_then(|newest| newest.0.checked_sub(index.0));
+        age.is_some_and(|age| age >= u64::BITS.into() || self.rtp_used >> age & 1 == 1)
+    }
+
+    fn use_rtp(&mut self, index: PacketIndex) {
+        let newest = self.rtp_newest.map_or(index, |newest| newest.max(index));
+        let advance = self.rtp_newest.map_or(0, |before| newest.0 - before.0);
+        self.rtp_used =
+            u32::try_from(advance).ok().and_then(|by| self.rtp_used.checked_shl(by)).unwrap_or(0);
+        self.rtp_used |= 1 << (newest.0 - index.0);
+        self.rtp_newest = Some(newest);
     }
 }
 
@@ -204,6 +222,7 @@ impl SrtpSender {
     /// Puts a stream's counters where a test needs them.
     pub(super) fn seek(&mut self, ssrc: Ssrc, rtp_last: PacketIndex, rtcp_next: u64) {
         let stream = self.streams.stream_mut(ssrc).expect("a stream of this sender");
-        *stream = SendStream { rtp_last: Some(rtp_last), rtcp_next };
+        *stream = SendStream { rtcp_next, ..SendStream::default() };
+        stream.use_rtp(rtp_last);
     }
 }

@@ -47,13 +47,17 @@ impl<T: Default> Streams<T> {
 
     /// Returns a stream's state, for change.
     pub fn stream_mut(&mut self, ssrc: Ssrc) -> Option<&mut T> {
-        let mut all = self.first.iter_mut().chain(&mut self.others);
-        all.find(|(own, _)| *own == ssrc).map(|(_, state)| state)
+        self.iter_mut().find(|(own, _)| *own == ssrc).map(|(_, state)| state)
     }
 
     /// Returns a stream's state.
     pub fn stream(&self, ssrc: Ssrc) -> Option<&T> {
         self.iter().find(|(own, _)| *own == ssrc).map(|(_, state)| state)
+    }
+
+    /// Gives every stream with its state, for change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut (Ssrc, T)> {
+        self.first.iter_mut().chain(&mut self.others)
     }
 
     /// Gives every stream with its state, in the order in which they were listed.

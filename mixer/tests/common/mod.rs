@@ -13,13 +13,12 @@ use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels}
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::OutboxLimits;
 use sabha_media::red::RedPacket;
-use sabha_media::rtcp::CompoundWriter;
+use sabha_media::rtcp::{CompoundWriter, REPORT_INTERVAL};
 use sabha_media::rtp::{
     PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
 };
 use sabha_media::shard::{
-    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, REPORT_INTERVAL, Shard,
-    ShardConfig, keep_alive,
+    ConferenceKey, KeepAlive, LegGrant, LegRequest, MediaEpoch, Shard, ShardConfig, keep_alive,
 };
 use sabha_media::srtp::{MasterKey, SrtpReceiver, SrtpSender, SrtpSuite};
 use sabha_media::time::Instant;
@@ -74,6 +73,8 @@ pub struct Member {
     next_send: Instant,
     next_keep_alive: Instant,
     pub voice: Option<Voice>,
+    /// Packets received without sound.
+    pub probes: usize,
     /// The level to claim instead of the true one.
     pub claim: Option<LevelDbov>,
     /// The payload to send instead of the voice's.
@@ -97,8 +98,8 @@ pub struct Received {
     pub sources: Vec<(Ssrc, LevelDbov)>,
     /// The packet's own payload.
     pub payload: Vec<u8>,
-    /// Copies of those before, newest first.
-    pub copies: Vec<Vec<u8>>,
+    /// Copies of those before, newest first, with how many packets before.
+    pub copies: Vec<(usize, Vec<u8>)>,
 }
 
 impl Room {
@@ -156,6 +157,7 @@ impl Room {
             next_send: self.now + Duration::from_millis(phase_ms),
             next_keep_alive: self.now + REPORT_INTERVAL,
             voice: None,
+            probes: 0,
             claim: None,
             payload: None,
             payload_type: PayloadType(111),
@@ -318,13 +320,19 @@ impl Member {
         }
         let plain = self.receiver.unprotect_rtp(&mut datagram).unwrap();
         let packet = RtpPacket::parse(&datagram[..plain.length]).unwrap();
+        if packet.payload().is_empty() {
+            self.probes += 1;
+            return;
+        }
         let timestamp = packet.timestamp().0;
         let red =
             (packet.payload_type() == RED).then(|| RedPacket::parse(packet.payload()).unwrap());
         let payload = red.map_or(packet.payload(), |red| red.primary().payload);
-        let copies = red
-            .into_iter()
-            .flat_map(|red| red.copies().map(|copy| copy.payload.to_vec()).collect::<Vec<_>>());
+        let copies = red.into_iter().flat_map(|red| {
+            red.copies()
+                .map(|copy| (copy.offset as usize / FRAME_SAMPLES, copy.payload.to_vec()))
+                .collect::<Vec<_>>()
+        });
         self.received.push(Received {
             at,
             marker: packet.marker(),

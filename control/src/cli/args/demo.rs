@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sabha_client::network::NetworkPlan;
+use sabha_core::message::Mode;
+
+use super::modes;
 
 /// Run a whole network on this machine and report what was heard
 ///
@@ -15,6 +18,9 @@ pub struct DemoArgs {
     /// Folder with WAV files of speech [default: clips that are built in]
     #[arg(long, value_name = "DIR")]
     pub speech: Option<PathBuf>,
+    /// Whether the node mixes, or forwards the loudest three and lets members mix: mixer or bridge
+    #[arg(long, value_name = "MODE", default_value = "mixer", value_parser = modes(&["mixer", "bridge"]))]
+    pub mode: Mode,
     /// How many members to run [default: 12]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub members: Option<u32>,
@@ -31,6 +37,7 @@ const HELP: &str = "\
 Examples:
   sabha demo
   sabha demo --members 20 --speech ~/speech --out /tmp/demo
+  sabha demo --mode bridge
   sabha demo --network \"40 10 5 0 3\"
   sabha demo --network \"0; spike 300 at 10; 20 0 10 at 15\"
 

@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
-use sabha_core::UserId;
+use sabha_core::{UserId, message::Mode};
 
 use crate::{
     cli::{
         NodeAddress,
         args::{
-            given,
+            given, modes,
             users::{UsersError, permitted},
         },
     },
@@ -33,10 +33,14 @@ pub struct HostArgs {
     /// File of users who may join, one email address a line; # begins a comment
     #[arg(long = "users", value_name = "FILE")]
     pub users_file: Option<PathBuf>,
-    /// How many are heard at once, 1 to 12
+    /// How many are heard at once, 1 to 12; a bridge forwards 4 at most
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=12))]
     pub talkers_max: u8,
-    /// What share of their own voice talkers get back, in percent
+    /// Whether the node mixes, or forwards the loudest and lets members mix: mixer, bridge, or auto,
+    /// which forwards where up to 100 are permitted
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = modes(&["auto", "mixer", "bridge"]))]
+    pub mode: Mode,
+    /// What share of their own voice talkers get back, in percent; a bridge returns none
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub self_share: u8,
     /// How many may be in the conference at once

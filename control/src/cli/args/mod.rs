@@ -25,7 +25,15 @@ pub use self::{
     users::{UsersError, permitted},
 };
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use sabha_core::message::Mode;
+
 use crate::config::Flag;
+
+/// Parses one of the modes named.
+fn modes(names: &[&'static str]) -> impl TypedValueParser<Value = Mode> + use<> {
+    PossibleValuesParser::new(names.to_vec()).map(Mode::from)
+}
 
 /// Returns those flags that were given: key, flag and text.
 fn given<const N: usize>(flags: [(&'static str, &'static str, &Option<String>); N]) -> Vec<Flag> {

@@ -15,7 +15,7 @@ pub(super) async fn follow(driver: &DriverHandle<MemberMedia>, key: EndpointKey)
         tokio::time::sleep(INTERVAL).await;
         let Some(report) = ask(driver, key).await else { continue };
         if let Some(quality) = report.quality_since(&told) {
-            let printed = progress::aside(|| output::line(line(&quality)));
+            let printed = progress::aside(|| output::line(line(&quality, report.bitrate)));
             if let Err(error) = printed {
                 tracing::debug!(%error, "nobody reads the figures");
             }
@@ -24,17 +24,20 @@ pub(super) async fn follow(driver: &DriverHandle<MemberMedia>, key: EndpointKey)
     }
 }
 
-/// Returns loss, jitter, delay, buffer and score, in words.
-pub(super) fn line(quality: &LegQuality) -> String {
+/// Returns loss, jitter, delay, buffer and score of what is heard, and the bitrate in bit/s of what
+/// is sent, in words.
+pub(super) fn line(quality: &LegQuality, bitrate: u32) -> String {
     let LegQuality { loss, jitter, delay, buffer, mos } = quality;
     let ms = |duration: &Duration| duration.as_secs_f64() * 1_000.0;
     format!(
-        "loss {:.1} %, jitter {:.1} ms, delay {:.0} ms, buffer {:.0} ms, MOS {:.2}",
+        "loss {:.1} %, jitter {:.1} ms, delay {:.0} ms, buffer {:.0} ms, MOS {:.2}, sending \
+         {} kbit/s",
         loss.share() * 100.0,
         ms(jitter),
         ms(delay),
         ms(buffer),
         mos.value(),
+        bitrate / 1_000,
     )
 }
 
@@ -46,7 +49,7 @@ async fn ask(driver: &DriverHandle<MemberMedia>, key: EndpointKey) -> Option<Mem
 }
 
 /// How often the quality is told: as often as it is reported between member and node.
-const INTERVAL: Duration = sabha_media::shard::REPORT_INTERVAL;
+const INTERVAL: Duration = sabha_media::rtcp::REPORT_INTERVAL;
 
 /// How long the media thread may take to answer: fifty frames.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -72,7 +75,8 @@ mod tests {
             let frame = PlayedFrame { samples: FRAME_SAMPLES, received_at, ..Default::default() };
             report.heard.count(at, &frame, FRAME_SAMPLES);
         }
-        let told = line(&report.quality().unwrap());
+        let told = line(&report.quality().unwrap(), 24_000);
+        let told = told.strip_suffix(", sending 24 kbit/s").unwrap();
         let (begin, mos) = told.split_once("MOS ").unwrap();
         assert_eq!(begin, "loss 2.0 %, jitter 1.3 ms, delay 76 ms, buffer 30 ms, ");
         assert!((3.0..4.0).contains(&mos.parse::<f32>().unwrap()), "{told}");

@@ -143,6 +143,9 @@ pub struct Member {
     pub buffer_ms_p50: f64,
     /// The same, 99th percentile, in ms.
     pub buffer_ms_p99: f64,
+    /// The median of each second since the beginning, in ms; null where nothing was heard.
+    #[serde(default)]
+    pub buffer_timeline_ms: Vec<Option<f64>>,
     /// How good it sounded, 1 to 4.5, estimated from loss and delay (ITU-T G.107.1).
     pub mos: f64,
     /// Whether the member was behind a bad network; absent if not.
@@ -207,6 +210,7 @@ mod tests {
             "jitter_ms",
             "buffer_ms_p50",
             "buffer_ms_p99",
+            "buffer_timeline_ms",
             "mos",
             "red_copies",
         ];

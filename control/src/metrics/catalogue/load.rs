@@ -39,7 +39,7 @@ const ORDERS: [(UplinkOrder, &str); 3] = [
 
 type Gauge = (Name, fn(&LoadFigures) -> f64);
 
-const GAUGES: [Gauge; 6] = [
+const GAUGES: [Gauge; 7] = [
     (
         name("sabha_load_ratio", "Smoothed share of its time that the shard's thread is busy."),
         |load| load.busy_share,
@@ -63,5 +63,12 @@ const GAUGES: [Gauge; 6] = [
             "Sound in a packet to those who only listen, where the load decides.",
         ),
         |load| load.effort.packet.duration().as_secs_f64(),
+    ),
+    (
+        name(
+            "sabha_uplink_kilobits_per_second_max",
+            "The most that the load lets members send with; 0: as they chose.",
+        ),
+        |load| f64::from(load.bitrate.number()),
     ),
 ];

@@ -7,19 +7,19 @@ use crate::metrics::exact::Exact;
 
 pub(super) fn register(registry: &mut Registry, shard: usize) {
     registry.gauge(PACKED, of_shard(shard, &[]), move |reading| {
-        Some(reading.report(shard)?.in_use.legs_packed as f64)
+        Some(reading.report(shard)?.in_use.mixing.legs_packed as f64)
     });
     registry.exact(COMPLEXITY, "gauge", of_shard(shard, &[]), move |reading| {
-        Some(Exact::Value(f64::from(reading.report(shard)?.in_use.complexity?)))
+        Some(Exact::Value(f64::from(reading.report(shard)?.in_use.mixing.complexity?)))
     });
     for (name, read) in COUNTERS {
         registry.counter(name, of_shard(shard, &[]), move |reading| {
-            Some(read(&reading.report(shard)?.mixing))
+            Some(read(&reading.report(shard)?.engines.mixing))
         });
     }
     for (name, label, read) in LABELLED {
         registry.counter(name, of_shard(shard, &[label]), move |reading| {
-            Some(read(&reading.report(shard)?.mixing))
+            Some(read(&reading.report(shard)?.engines.mixing))
         });
     }
 }

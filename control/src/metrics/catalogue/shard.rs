@@ -34,6 +34,9 @@ pub(super) fn register(registry: &mut Registry, shard: usize) {
             Some(reading.report(shard)?.counters.drops.of(*reason))
         });
     }
+    registry.gauge(RTCP_SHARE, of_shard(shard, &[]), move |reading| {
+        reading.report(shard)?.counters.rtcp_share()
+    });
     register_exact(registry, shard);
 }
 
@@ -72,6 +75,8 @@ const RTP: Name = name(
 const RTP_BYTES: Name = name("sabha_packet_bytes_total", "Octets of these packets, sealed.");
 const RTCP: Name =
     name("sabha_rtcp_compounds_total", "RTCP compounds: accepted, or handed to the sender.");
+const RTCP_SHARE: Name =
+    name("sabha_rtcp_ratio", "RTCP compounds of all packets since the beginning, both ways.");
 const TICK_LATENESS: Name = name(
     "sabha_tick_lateness_seconds",
     "How late the mixers' deadlines were met: the time of the call less the deadline.",
@@ -100,7 +105,7 @@ const GAUGES: [Whole<ShardReport>; 3] = [
     (name("sabha_talkers", "Legs that are heard in a mix now."), |report| report.counters.talkers),
 ];
 
-const COUNTERS: [Whole<ShardCounters>; 10] = [
+const COUNTERS: [Whole<ShardCounters>; 11] = [
     (name("sabha_legs_joined_total", "Legs added."), |shard| shard.joins),
     (name("sabha_legs_left_total", "Legs removed."), |shard| shard.leaves),
     (
@@ -120,6 +125,10 @@ const COUNTERS: [Whole<ShardCounters>; 10] = [
     (name("sabha_uplink_orders_total", "Times that a member was told what to send."), |shard| {
         shard.orders_out
     }),
+    (
+        name("sabha_bitrate_orders_total", "Times that a member was told another bitrate."),
+        |shard| shard.bitrate_orders_out,
+    ),
     (
         name("sabha_uplink_promotions_total", "Members let speak while the others send probes."),
         |shard| shard.promotions,

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sabha_media::shard::UplinkOrder;
+use sabha_media::shard::{BitrateOrder, UplinkOrder};
 use sabha_mixer::Effort;
 
 /// One shard's load at a moment.
@@ -24,6 +24,10 @@ pub struct LoadFigures {
     pub effort: Effort,
     /// What members are told to send.
     pub uplink: UplinkOrder,
+    /// The most that they are told to send with.
+    pub bitrate: BitrateOrder,
+    /// How long bridges gather packets to one member.
+    pub gather: Duration,
     /// CPU time of the thread so far.
     pub cpu: Duration,
 }

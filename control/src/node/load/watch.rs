@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use sabha_media::shard::UplinkOrder;
 use sabha_media::time::Instant;
 use sabha_mixer::Effort;
 use sabha_transport::Load;
 
 use super::board::{LoadBoard, LoadFigures};
 use super::quota::thread_cpu;
-use super::{Ladder, LadderSettings, Reading, Uplink, UplinkReading};
+use super::{BitrateLimit, Gathering, Ladder, LadderSettings, Reading, Uplink, UplinkReading};
 
 /// Keeps one shard within its limits.
 pub(crate) struct LoadWatch {
     ladder: Ladder,
     uplink: Uplink,
+    gathering: Gathering,
+    bitrate: BitrateLimit,
     board: Arc<LoadBoard>,
     load_max: f64,
     figures: LoadFigures,
@@ -34,6 +35,8 @@ impl LoadWatch {
         Self {
             ladder,
             uplink: Uplink::new(),
+            gathering: Gathering::default(),
+            bitrate: BitrateLimit::default(),
             board,
             load_max: settings.load_max,
             figures,
@@ -41,37 +44,30 @@ impl LoadWatch {
         }
     }
 
-    /// Takes a reading; returns what mixes may spend and what members are to send from now on.
-    pub(crate) fn handle_load(
-        &mut self,
-        now: Instant,
-        load: &Load,
-        legs: usize,
-    ) -> (Effort, UplinkOrder) {
+    /// Takes a reading; returns the figures, with what mixes may spend and what members are to send
+    /// from now on.
+    pub(crate) fn handle_load(&mut self, now: Instant, load: &Load, legs: usize) -> LoadFigures {
         let reading = Reading::new(load, self.board.quota_share());
         self.ladder.handle_reading(now, &reading);
-        let uplink = self.uplink.handle_reading(
-            now,
-            &UplinkReading {
-                legs,
-                is_at_end: self.ladder.is_at_end(),
-                receiving: reading.receiving,
-                has_room: self.ladder.load() < ROOM_SHARE * self.load_max,
-            },
-        );
+        let is_at_end = self.ladder.is_at_end();
+        let has_room = self.ladder.load() < ROOM_SHARE * self.load_max;
+        let receiving = reading.receiving;
+        let reading = UplinkReading { legs, is_at_end, receiving, has_room };
         self.figures = LoadFigures {
             busy_share: self.ladder.load(),
             step: self.ladder.step(),
             step_max: self.ladder.step_max(),
             is_full: self.ladder.is_full(),
             effort: self.ladder.effort(),
-            uplink,
+            uplink: self.uplink.handle_reading(now, &reading),
+            bitrate: self.bitrate.handle_reading(now, is_at_end, has_room),
+            gather: self.gathering.handle_load(self.ladder.load()),
             cpu: thread_cpu(),
         };
         self.admitted.rotate_right(1);
         let settled = std::mem::replace(&mut self.admitted[0], self.board.admitted());
         self.board.publish(&self.figures, legs, settled);
-        (self.figures.effort, uplink)
+        self.figures
     }
 
     /// Returns what mixes may spend.

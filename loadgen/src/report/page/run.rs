@@ -85,6 +85,7 @@ fn figures(record: &Record) -> String {
         ("added delay, median", record.added_delay_ms_p50, "ms"),
         ("added delay, 99th percentile", record.added_delay_ms_p99, "ms"),
         ("later than 60 ms", percent(record.late60_ratio), "%"),
+        ("RTCP of all packets", percent(record.rtcp_ratio), "%"),
         ("received of what was due", percent(record.received_ratio), "%"),
         ("node memory for a member", record.node_rss_kib_per_member, "KiB"),
         ("time until all had joined", record.join_seconds, "s"),

@@ -3,19 +3,21 @@
 //! The store is shared by all conferences of a shard; a leg holds at most `KEPT_MAX` packets of
 //! it. A quiet room's packets are short, so most lie in small slots.
 
-use sabha_media::codec::PAYLOAD_SIZE_MAX;
-use sabha_media::extension::LevelDbov;
-use sabha_media::jitter_buffer::BufferedPacket;
-use sabha_media::rtp::RtpTimestamp;
-use sabha_media::time::Instant;
+mod slab;
 
-use crate::slab::{SLOTS_PER_CHUNK, Slab};
+use crate::codec::{PACKET_SAMPLES_MAX, PAYLOAD_SIZE_MAX};
+use crate::extension::LevelDbov;
+use crate::jitter_buffer::BufferedPacket;
+use crate::rtp::RtpTimestamp;
+use crate::time::Instant;
+
+use slab::{SLOTS_PER_CHUNK, Slab};
 
 /// Packets kept for each leg: 60 ms, longer than the rise of any syllable.
-pub(crate) const KEPT_MAX: usize = 3;
+pub const KEPT_MAX: usize = 3;
 
 /// The shared store. Grows to its limit and never shrinks.
-pub(crate) struct LookbackStore {
+pub struct LookbackStore {
     /// Slots for short payloads, then for any.
     slabs: [Slab; 2],
     /// What is in the slots of each slab.
@@ -36,7 +38,7 @@ struct Entry {
 
 /// One leg's kept packets, newest last.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Lookback {
+pub struct Lookback {
     slots: [SlotId; KEPT_MAX],
     count: u8,
 }
@@ -47,7 +49,7 @@ struct SlotId(u32);
 
 /// What became of a packet that was to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub enum Kept {
     /// It took a free place.
     Added,
     /// It took the place of the oldest.
@@ -57,7 +59,8 @@ pub(crate) enum Kept {
 }
 
 impl LookbackStore {
-    pub(crate) fn new(slots_max: usize) -> Self {
+    /// Makes an empty store for at most so many packets, in steps of 64.
+    pub fn new(slots_max: usize) -> Self {
         Self {
             slabs: [Slab::new(SHORT_SIZE_MAX), Slab::new(PAYLOAD_SIZE_MAX)],
             entries: [Vec::new(), Vec::new()],
@@ -66,7 +69,7 @@ impl LookbackStore {
     }
 
     /// Keeps a packet for a leg, forgetting its oldest if it has `KEPT_MAX` already.
-    pub(crate) fn keep(&mut self, lookback: &mut Lookback, packet: &BufferedPacket<'_>) -> Kept {
+    pub fn keep(&mut self, lookback: &mut Lookback, packet: &BufferedPacket<'_>) -> Kept {
         let replaces = usize::from(lookback.count) == KEPT_MAX;
         if replaces {
             self.put_back(lookback.slots[0]);
@@ -81,8 +84,8 @@ impl LookbackStore {
     }
 
     /// Gives out, oldest first, the kept packets that lead up to `next` without a gap, and
-    /// forgets all of them.
-    pub(crate) fn release(
+    /// forgets all of them. Of a packet kept with 0 samples the length is not known.
+    pub fn release(
         &mut self,
         lookback: &mut Lookback,
         next: Option<&BufferedPacket<'_>>,
@@ -96,8 +99,7 @@ impl LookbackStore {
             && first > 0
         {
             let before = self.entry(kept[first - 1]);
-            let leads_up = before.index.wrapping_add(1) == index
-                && before.timestamp.wrapping_add(before.samples.into()) == timestamp;
+            let leads_up = before.index.wrapping_add(1) == index && before.ends_at(timestamp);
             expected = leads_up.then_some((before.index, before.timestamp));
             first -= usize::from(leads_up);
         }
@@ -150,6 +152,17 @@ impl LookbackStore {
 
     fn entry(&self, slot: SlotId) -> &Entry {
         &self.entries[slot.slab()][slot.place() as usize]
+    }
+}
+
+impl Entry {
+    /// Tells whether a packet with this timestamp may follow without a pause.
+    fn ends_at(&self, timestamp: RtpTimestamp) -> bool {
+        let distance = timestamp.distance_from(self.timestamp);
+        match self.samples {
+            0 => (1..=PACKET_SAMPLES_MAX as i32).contains(&distance),
+            samples => distance == i32::from(samples),
+        }
     }
 }
 
@@ -219,6 +232,19 @@ mod tests {
             store.keep(&mut lookback, &packet(index));
         }
         assert_eq!(released(&mut store, &mut lookback, 7), [6]);
+    }
+
+    #[test]
+    fn packets_of_unknown_length_lead_up_unless_a_pause_lies_between() {
+        let (mut store, mut lookback) = (LookbackStore::new(SLOTS_PER_CHUNK), Lookback::default());
+        for (index, timestamp) in [(3, 0), (4, 9_600), (5, 10_080)] {
+            let timestamp = RtpTimestamp(timestamp);
+            store.keep(&mut lookback, &BufferedPacket { timestamp, samples: 0, ..packet(index) });
+        }
+        let next = BufferedPacket { timestamp: RtpTimestamp(11_040), ..packet(6) };
+        let mut all = Vec::new();
+        store.release(&mut lookback, Some(&next), |kept| all.push(kept.index));
+        assert_eq!(all, [4, 5]);
     }
 
     #[test]

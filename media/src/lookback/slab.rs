@@ -1,19 +1,19 @@
 //! Memory for payloads of one size, taken in chunks as it is needed and never given back.
 
 /// Slots of `slot_size` octets each.
-pub(crate) struct Slab {
+pub(super) struct Slab {
     slot_size: usize,
     chunks: Vec<Box<[u8]>>,
     free: Vec<u32>,
 }
 
 impl Slab {
-    pub(crate) fn new(slot_size: usize) -> Self {
+    pub(super) fn new(slot_size: usize) -> Self {
         Self { slot_size, chunks: Vec::new(), free: Vec::new() }
     }
 
     /// Takes a free slot, or memory for more if there is none and `may_grow`.
-    pub(crate) fn take(&mut self, may_grow: bool) -> Option<u32> {
+    pub(super) fn take(&mut self, may_grow: bool) -> Option<u32> {
         if self.free.is_empty() && may_grow {
             let first = (self.chunks.len() * SLOTS_PER_CHUNK) as u32;
             self.chunks.push(vec![0; SLOTS_PER_CHUNK * self.slot_size].into_boxed_slice());
@@ -23,24 +23,24 @@ impl Slab {
         self.free.pop()
     }
 
-    pub(crate) fn put_back(&mut self, slot: u32) {
+    pub(super) fn put_back(&mut self, slot: u32) {
         self.free.push(slot);
     }
 
     /// Returns a slot's octets.
-    pub(crate) fn slot(&self, slot: u32) -> &[u8] {
+    pub(super) fn slot(&self, slot: u32) -> &[u8] {
         let (chunk, start) = self.place_of(slot);
         &self.chunks[chunk][start..start + self.slot_size]
     }
 
     /// Returns a slot's octets, to be written.
-    pub(crate) fn slot_mut(&mut self, slot: u32) -> &mut [u8] {
+    pub(super) fn slot_mut(&mut self, slot: u32) -> &mut [u8] {
         let (chunk, start) = self.place_of(slot);
         &mut self.chunks[chunk][start..start + self.slot_size]
     }
 
     /// Returns the slots that there is memory for.
-    pub(crate) fn slots(&self) -> usize {
+    pub(super) fn slots(&self) -> usize {
         self.chunks.len() * SLOTS_PER_CHUNK
     }
 
@@ -51,4 +51,4 @@ impl Slab {
 }
 
 /// Slots for which memory is taken at once: a few pages.
-pub(crate) const SLOTS_PER_CHUNK: usize = 64;
+pub(super) const SLOTS_PER_CHUNK: usize = 64;
