@@ -78,8 +78,8 @@ pub struct Scene {
     links: BTreeMap<u32, JoinLink>,
     /// What members of each bridged conference know of each other.
     programmes: BTreeMap<u32, Arc<Programme>>,
-    /// What `Forwarded::due` says, by conference and place among the talkers.
-    dues: Mutex<BTreeMap<(u32, Option<usize>), (u64, u64)>>,
+    /// What `Forwarded::due` says.
+    dues: Mutex<Dues>,
     /// Place of each conference in the halls.
     ledgers: BTreeMap<u32, usize>,
     crowd: Place,
@@ -93,6 +93,9 @@ pub struct Scene {
     retired: Mutex<Vec<Tally>>,
     churned: std::sync::atomic::AtomicU64,
 }
+
+/// Frames of speech and beginnings of talk, by conference and place among the talkers.
+type Dues = BTreeMap<(u32, Option<usize>), (u64, u64)>;
 
 /// The threads that members are on.
 pub struct Drivers {

@@ -221,10 +221,9 @@ impl Script {
         let mut random = Random::new(self.seed, 99);
         let frames = (0..NOISE_FRAMES).flat_map(|_| {
             let rms = rms.start + random.unit() as f32 * (rms.end - rms.start);
-            let samples = (0..FRAME_SAMPLES)
+            (0..FRAME_SAMPLES)
                 .map(|_| (random.unit() as f32 - 0.5) * 12f32.sqrt() * rms)
-                .collect::<Vec<_>>();
-            samples
+                .collect::<Vec<_>>()
         });
         Piece::encode(frames.collect(), &[])
     }
@@ -316,9 +315,9 @@ mod tests {
     fn two_who_alternate_have_the_word_for_a_second_each() {
         let repertoire = Repertoire::new(2, Pattern::Alternate, 1);
         let talkers: Vec<_> = (0..2).map(|at| open(repertoire.talker(at).unwrap())).collect();
-        for at in 0..talkers[0].len() {
+        for (at, both) in talkers[0].iter().zip(&talkers[1]).enumerate() {
             let turn = at / ALTERNATE_FRAMES as usize % 2;
-            assert_eq!([talkers[0][at], talkers[1][at]], [turn == 0, turn == 1], "frame {at}");
+            assert_eq!(both, (&(turn == 0), &(turn == 1)), "frame {at}");
         }
         let frame = |at| repertoire.talker(0).unwrap().frame(at).1.to_vec();
         assert_ne!(frame(10), frame(110), "each turn says something else");
