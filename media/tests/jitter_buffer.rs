@@ -222,10 +222,11 @@ fn packet_after_its_successor_is_refused_and_the_next_spurt_waits_longer() {
     let counters = player.buffer.counters();
     assert_eq!((counters.late, counters.lost, counters.concealed), (3, 3, 3));
     assert_eq!(player.last_wait(), PHASE, "the delay changes at the next spurt only");
-    assert_eq!(player.buffer.target(), MS * (4 + 75));
+    let target = player.buffer.target();
+    assert!((MS * (4 + 75)..MS * 95).contains(&target), "{target:?}: a few packets tell little");
     let spurt = Packet { timestamp: 960 * 200, at: START + MS * 4_000, ..packet(60) };
     play_from(&mut player, &[spurt], START + MS * 3_995, 9);
-    assert_eq!(player.last_wait(), MS * 95, "79 ms, rounded up to a tick");
+    assert_eq!(player.last_wait(), MS * 95, "rounded up to a tick");
 }
 
 #[test]

@@ -146,9 +146,10 @@ impl<C: Codec> Mixer<C> {
         self.choose_phase(at);
         let buffers = || self.talkers.iter().map(|talker| talker.playout.buffer());
         let excess = buffers().map(JitterBuffer::excess).min().unwrap_or_default();
-        // Who is short of more than a frame is helped by their own playout.
+        // Who is a frame or more too late or too early is helped by their own playout: the tick would
+        // only hand it to all who listen.
         let shortages = buffers().map(JitterBuffer::shortage).filter(|short| *short < TICK);
-        let earlier = excess.min(EARLIER_STEP_MAX);
+        let earlier = if excess < TICK { excess.min(EARLIER_STEP_MAX) } else { Duration::ZERO };
         let later = shortages.max().unwrap_or_default().min(LATER_STEP_MAX);
         for talker in &mut self.talkers {
             talker.playout.buffer_mut().tick_moved_earlier(earlier);

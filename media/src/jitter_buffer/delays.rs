@@ -24,7 +24,8 @@ pub struct Delays {
     /// The longest recent packets, as negative lengths in ns.
     longest: RecentMin,
     newest_at: Instant,
-    newest_index: Option<u64>,
+    /// The newest packet's index, and the timestamp behind it.
+    newest: Option<(u64, RtpTimestamp)>,
     /// By how many ms the last of the packets was late that a spurt began with, all at once.
     onset: Option<usize>,
     /// Nearly all are at most so much later than the earliest.
@@ -43,7 +44,7 @@ impl Delays {
             histogram: Histogram::new(),
             longest: RecentMin::new(LONGEST_WINDOW),
             newest_at: Instant::ZERO,
-            newest_index: None,
+            newest: None,
             onset: None,
             spread: Duration::ZERO,
             redundancy: Duration::ZERO,
@@ -65,8 +66,11 @@ impl Delays {
         }
         self.longest.push(-nanos(length));
         let begins = self.begins_spurt(packet);
-        self.newest_index = self.newest_index.max(Some(packet.index));
-        let end = self.clock.advance(packet.timestamp.wrapping_add(packet.samples));
+        let behind = packet.timestamp.wrapping_add(packet.samples);
+        if self.newest.is_none_or(|(index, _)| index < packet.index) {
+            self.newest = Some((packet.index, behind));
+        }
+        let end = self.clock.advance(behind);
         let delay = packet.received_at.nanos_after(Instant::ZERO).saturating_sub(end);
         self.earliest.push(delay);
         let late = delay.saturating_sub(self.earliest.min().unwrap_or(delay));
@@ -94,9 +98,8 @@ impl Delays {
     /// Tells whether the sender was silent before this packet: nothing is missing, and yet the
     /// timestamp jumps.
     fn begins_spurt(&self, packet: &BufferedPacket<'_>) -> bool {
-        let Some(newest_index) = self.newest_index else { return true };
-        let follows = packet.index == newest_index + 1;
-        follows && !packet.payload.is_empty() && !self.clock.is_at(packet.timestamp)
+        let Some((index, behind)) = self.newest else { return true };
+        !packet.payload.is_empty() && packet.index == index + 1 && packet.timestamp != behind
     }
 
     /// Tells how much later than a packet the copies of it may come that are worth waiting for.
@@ -156,10 +159,6 @@ impl StreamClock {
         at
     }
 
-    fn is_at(&self, timestamp: RtpTimestamp) -> bool {
-        self.newest.is_some_and(|(newest, _)| newest == timestamp)
-    }
-
     fn at(&self, timestamp: RtpTimestamp) -> i64 {
         let Some((newest, at)) = self.newest else { return 0 };
         let samples = i64::from(timestamp.distance_from(newest));
@@ -214,7 +213,7 @@ mod tests {
             samples,
             level: LevelDbov(20),
             received_at: at,
-            payload: &[],
+            payload: b"sound",
         }
     }
 
@@ -256,6 +255,43 @@ mod tests {
         assert_eq!(delays.target(), MS * 4);
         delays.push(&packet(4, 960, MS * 9));
         assert_eq!(delays.target(), MS * 13);
+    }
+
+    #[test]
+    fn what_a_sender_kept_before_a_later_spurt_is_not_late() {
+        let mut delays = Delays::new(SETTINGS);
+        for index in 0..1_000 {
+            // Spurts of a second; each begins with three packets that were kept, all at once.
+            let (spurt, place) = (index / 50, index % 50);
+            let late = MS * 20 * 3_u64.saturating_sub(place) as u32;
+            let packet = packet(index + 100 * spurt, 960, late);
+            delays.push(&BufferedPacket { index, ..packet });
+        }
+        assert_eq!(delays.target(), MS * 4);
+    }
+
+    #[test]
+    fn packets_that_overtake_each_other_all_count() {
+        let mut delays = Delays::new(SETTINGS);
+        for pair in 0..500 {
+            delays.push(&packet(2 * pair + 1, 960, Duration::ZERO));
+            delays.push(&packet(2 * pair, 960, MS * 20));
+        }
+        assert!(delays.spread() >= MS * 20, "{:?}", delays.spread());
+    }
+
+    #[test]
+    fn few_packets_and_a_margin_make_a_long_wait_longer_and_a_short_one_not() {
+        let spread = |margin_percent, packets: u64, late_ms: u64| {
+            let mut delays = Delays::new(JitterSettings { margin_percent, ..SETTINGS });
+            for index in 0..packets {
+                delays.push(&packet(index, 960, MS * (index % 2 * late_ms) as u32));
+            }
+            delays.spread().as_millis()
+        };
+        assert_eq!((spread(0, 1_000, 60), spread(40, 1_000, 60)), (60, 80));
+        assert!((61..110).contains(&spread(0, 32, 60)), "{}", spread(0, 32, 60));
+        assert_eq!((spread(40, 8, 10), spread(40, 1_000, 10)), (10, 10));
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub struct JitterBuffer {
     kept_until: Instant,
     /// Since when playout has been later than it need be.
     surplus_since: Option<Instant>,
+    /// Whether it was much later since then: all of it is taken away then.
+    is_far_behind: bool,
     /// Quiet packets played in a row.
     quiet_run: u32,
     /// Late packets, less one for each `LATE_WINDOW` played.
@@ -162,6 +164,7 @@ impl JitterBuffer {
             schedule: None,
             kept_until: Instant::ZERO,
             surplus_since: None,
+            is_far_behind: false,
             quiet_run: 0,
             late_recently: 0,
             played_since_late: 0,
@@ -182,6 +185,7 @@ impl JitterBuffer {
         self.schedule = None;
         self.kept_until = Instant::ZERO;
         self.surplus_since = None;
+        self.is_far_behind = false;
         self.quiet_run = 0;
         self.late_recently = 0;
         self.played_since_late = 0;
@@ -372,14 +376,15 @@ impl JitterBuffer {
         let surplus = excess - excess % block.max(1) + queued;
         let is_worth_it = surplus > samples(leeway);
         if excess == 0 || !is_worth_it || now < self.kept_until {
-            self.surplus_since = None;
+            (self.surplus_since, self.is_far_behind) = (None, false);
             return 0;
         }
         let since = *self.surplus_since.get_or_insert(now);
+        self.is_far_behind |= surplus >= SURPLUS_LARGE;
         let patience = match surplus {
+            _ if self.is_far_behind => PATIENCE_LITTLE,
             0..SURPLUS_SMALL => PATIENCE,
-            SURPLUS_SMALL..SURPLUS_LARGE => PATIENCE_LONG,
-            _ => PATIENCE_LITTLE,
+            _ => PATIENCE_LONG,
         };
         if now.saturating_since(since) < patience { 0 } else { -surplus.cast_signed() }
     }
