@@ -75,7 +75,7 @@ fn delays(talker_network: &str, listener_network: &str) -> Vec<(f64, f64)> {
 }
 
 /// Bears out that a stall at 10 s lengthens the delay, and that 10 s later it is within 20 ms of
-/// what it was.
+/// what it was. What is less than a tick too late stays so until a pause.
 fn check(talker_network: &str, listener_network: &str) {
     let delays = delays(talker_network, listener_network);
     let in_seconds = |from: f64, to: f64| {
@@ -86,7 +86,10 @@ fn check(talker_network: &str, listener_network: &str) {
     assert!(before.len() >= 8 && after.len() >= 7, "{delays:.0?}");
     let usual = before.iter().copied().fold(0.0, f64::max);
     assert!(in_seconds(10.0, 12.0).iter().any(|delay| *delay > usual + 100.0), "{delays:.0?}");
-    assert!(after.iter().all(|delay| (delay - usual).abs() <= 20.0), "{usual:.0}: {delays:.0?}");
+    assert!(
+        after.iter().all(|delay| (delay - usual).abs() <= 20.0 + MEASURED_TO_MS),
+        "{usual:.0}: {delays:.0?}"
+    );
 }
 
 #[test]
@@ -104,3 +107,6 @@ fn delay_comes_back_on_a_jittery_network_too() {
     check("0", "40 10; spike 300 at 10");
     check("40 10; spike 300 at 10", "0");
 }
+
+/// How exact a delay is measured, by the beginning of a mark and the blocks that sound is played in.
+const MEASURED_TO_MS: f64 = 2.0;

@@ -37,7 +37,7 @@ fn engine_and_counters_learn_what_members_receive() {
         let datagram = report(&mut one, highest, fraction_lost, jitter);
         rig.send(one.address, &datagram);
     }
-    for (highest, fraction_lost, jitter) in [(40, 0, 0), (50, 128, 3), (59, 255, 0)] {
+    for (highest, fraction_lost, jitter) in [(40, 0, 0), (80, 128, 3), (119, 255, 0)] {
         let datagram = report(&mut other, highest, fraction_lost, jitter);
         rig.send(other.address, &datagram);
     }

@@ -85,8 +85,9 @@ fn share(told: f32) -> f32 {
     if told.is_finite() { told.clamp(0.0, 1.0) } else { 1.0 }
 }
 
-/// Fewer packets than this tell nothing of a way: a report in silence is not handed on.
-pub const REPORTED_MIN: u32 = 10;
+/// Fewer packets than this tell nothing of a way: a report in silence is not handed on, nor one of
+/// nothing but the probes that a newcomer is sent.
+pub const REPORTED_MIN: u32 = 40;
 
 /// Share of each report in what is smoothed: half. A lost packet among the 250 of a report reads
 /// as 0.4 %, and a second report like the first confirms it.

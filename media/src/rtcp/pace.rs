@@ -146,10 +146,10 @@ mod tests {
     fn first_packets_of_a_stream_are_reported_early() {
         let mut rig = Rig::new();
         assert_eq!(rig.report(0), INTERVAL, "nothing was received");
-        rig.receive(20, u64::MAX);
+        rig.receive(REPORTED_MIN.into(), u64::MAX);
         assert_eq!(rig.due(), SECOND * 5);
         assert_eq!(rig.report(0), INTERVAL);
-        rig.receive(20, u64::MAX);
+        rig.receive(REPORTED_MIN.into(), u64::MAX);
         assert_eq!(rig.due(), INTERVAL);
     }
 

@@ -66,9 +66,9 @@ const GAUGES: [Gauge; 7] = [
     ),
     (
         name(
-            "sabha_uplink_kilobits_per_second_max",
+            "sabha_uplink_max_bytes_per_second",
             "The most that the load lets members send with; 0: as they chose.",
         ),
-        |load| f64::from(load.bitrate.number()),
+        |load| f64::from(load.bitrate.number()) * 125.0,
     ),
 ];
