@@ -27,7 +27,7 @@ pub struct DriverConfig {
     /// not and logs it.
     pub real_time: bool,
     /// How long a datagram or a message may wait for others, so that the thread wakes once for
-    /// many. Deadlines come on time all the same, after what has arrived by then.
+    /// many, if it is busy. Deadlines come on time all the same, after what has arrived by then.
     pub gather: Duration,
     /// Messages (commands, additions, removals) that may wait in the queue; at least 1 is used.
     pub commands_max: usize,

@@ -5,7 +5,7 @@ use crate::red::Copies;
 /// Chooses the copies of one stream, with hysteresis: more at once, fewer after some reports.
 ///
 /// Until the first report nothing is known of the way, so the first seconds of sound carry copies
-/// against all. After that one is chosen by the share of packets lost, two by the share that one
+/// that are in time even where nobody waits for them. After that one is chosen by the share of packets lost, two by the share that one
 /// leaves lost, and how far apart by the share that two beside each other leave lost beyond chance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CopyChoice {
@@ -22,7 +22,7 @@ impl Default for CopyChoice {
         Self {
             loss: 0.0,
             burst_loss: 0.0,
-            copies: Copies::Spread,
+            copies: Copies::Two,
             calm_reports: 0,
             is_reported: false,
         }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn first_seconds_are_protected_until_a_report_tells_better() {
-        assert_eq!(after(&[]).copies(), Copies::Spread);
+        assert_eq!(after(&[]).copies(), Copies::Two);
         assert_eq!(after(&[(0.0, None)]).copies(), Copies::None);
         assert_eq!(after(&[(0.025, None)]).copies(), Copies::One, "which would not begin it");
         assert_eq!(after(&[(0.1, Some(0.067))]).copies(), Copies::Spread);
