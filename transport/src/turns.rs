@@ -37,6 +37,7 @@ pub(crate) struct Turns<E: Endpoint> {
     sender: Sender,
     meter: LoadMeter,
     gather: Duration,
+    gather_when_busy: bool,
     /// Whether the next wait may begin with a pause: there was something to read, and nothing is
     /// left of it.
     may_gather: bool,
@@ -50,7 +51,7 @@ impl<E: Endpoint> Turns<E> {
         shared: Arc<Shared>,
         messages: Receiver<Message<E>>,
         clock: Clock,
-        gather: Duration,
+        (gather, gather_when_busy): (Duration, bool),
     ) -> Self {
         Self {
             shared,
@@ -63,6 +64,7 @@ impl<E: Endpoint> Turns<E> {
             sender: Sender::new(),
             meter: LoadMeter::new(clock.now()),
             gather,
+            gather_when_busy,
             may_gather: false,
             is_busy: false,
         }
@@ -83,7 +85,8 @@ impl<E: Endpoint> Turns<E> {
         let now = self.clock.now();
         self.count_busy(now);
         let timeout = until.map(|until| until.saturating_since(now));
-        let pause = if self.may_gather && self.is_busy { self.gather } else { Duration::ZERO };
+        let gathers = self.may_gather && (self.is_busy || !self.gather_when_busy);
+        let pause = if gathers { self.gather } else { Duration::ZERO };
         Wait::new(until, timeout, pause)
     }
 

@@ -217,6 +217,7 @@ impl ShardThread {
                 name: format!("{}{index}", NodeSettings::THREAD_PREFIX),
                 core: settings.pin.then_some(usize::from(index)),
                 real_time: settings.real_time,
+                gather_when_busy: true,
                 ..DriverConfig::default()
             },
             Clock::process(),

@@ -368,7 +368,8 @@ impl JitterBuffer {
             return 0;
         }
         let (short, leeway) = (self.shortage(), self.delays.spread() / SPREAD_SHARE);
-        if short > self.settings.target_min * 3 / 4 + leeway {
+        let slack = (self.settings.target_min * 3 / 4).min(SHORT_MAX);
+        if short > slack + leeway {
             let blocks = samples(short).div_ceil(block.max(1));
             return (blocks * block).saturating_sub(queued).cast_signed();
         }
@@ -605,6 +606,9 @@ const PAUSE_PACKETS_MIN: u32 = 2;
 
 /// Late packets that are given up before others are played late instead: the delay is too short.
 const LATE_MAX: u32 = 3;
+
+/// By so much a delay may be too short before it is made longer, however long packets wait.
+const SHORT_MAX: Duration = Duration::from_millis(10);
 
 /// How long a small surplus of delay is left to the speaker's next pause, before the sound is
 /// shortened: what a clock's drift brings, and one step takes away.
