@@ -3,9 +3,11 @@
 //! Owns the decision when a packet is due, what counts as lost, and when the delay may shrink. It
 //! never decodes: whoever pulls does. Memory is one block, taken when the buffer is made.
 
+mod counters;
 mod delays;
 mod histogram;
 mod passed;
+mod patience;
 mod recent;
 mod ring;
 
@@ -18,7 +20,9 @@ use crate::drop_reason::DropReason;
 use crate::extension::LevelDbov;
 use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
+pub use counters::JitterCounters;
 use passed::Passed;
+use patience::Patience;
 use recent::RecentMin;
 use ring::{CAPACITY, Place, Ring};
 
@@ -97,10 +101,7 @@ pub struct JitterBuffer {
     schedule: Option<(Instant, RtpTimestamp)>,
     /// Until then the delay is left as it is, even if it is longer than needed.
     kept_until: Instant,
-    /// Since when playout has been later than it need be.
-    surplus_since: Option<Instant>,
-    /// Whether it was much later since then: all of it is taken away then.
-    is_far_behind: bool,
+    patience: Patience,
     /// Quiet packets played in a row.
     quiet_run: u32,
     /// Late packets, less one for each `LATE_WINDOW` played.
@@ -109,32 +110,6 @@ pub struct JitterBuffer {
     /// What is given up after a stall, until a packet from behind it is played.
     passed: Option<Passed>,
     counters: JitterCounters,
-}
-
-/// What became of a stream's packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JitterCounters {
-    /// Given out to be played.
-    pub played: u64,
-    /// Given out to be decoded only.
-    pub skipped: u64,
-    /// Passed over: not there when their time came.
-    pub lost: u64,
-    /// Concealments asked for, of a frame or less.
-    pub concealed: u64,
-    /// Arrived after a concealment and played late, or too late to be played.
-    pub late: u64,
-}
-
-impl JitterCounters {
-    /// Adds another stream's packets to these.
-    pub fn add(&mut self, other: &Self) {
-        self.played += other.played;
-        self.skipped += other.skipped;
-        self.lost += other.lost;
-        self.concealed += other.concealed;
-        self.late += other.late;
-    }
 }
 
 /// Where playout stands: the packet that comes next.
@@ -163,8 +138,7 @@ impl JitterBuffer {
             slack: RecentMin::new(SLACK_WINDOW),
             schedule: None,
             kept_until: Instant::ZERO,
-            surplus_since: None,
-            is_far_behind: false,
+            patience: Patience::default(),
             quiet_run: 0,
             late_recently: 0,
             played_since_late: 0,
@@ -184,8 +158,7 @@ impl JitterBuffer {
         self.slack = RecentMin::new(SLACK_WINDOW);
         self.schedule = None;
         self.kept_until = Instant::ZERO;
-        self.surplus_since = None;
-        self.is_far_behind = false;
+        self.patience = Patience::default();
         self.quiet_run = 0;
         self.late_recently = 0;
         self.played_since_late = 0;
@@ -377,17 +350,10 @@ impl JitterBuffer {
         let surplus = excess - excess % block.max(1) + queued;
         let is_worth_it = surplus > samples(leeway);
         if excess == 0 || !is_worth_it || now < self.kept_until {
-            (self.surplus_since, self.is_far_behind) = (None, false);
+            self.patience = Patience::default();
             return 0;
         }
-        let since = *self.surplus_since.get_or_insert(now);
-        self.is_far_behind |= surplus >= SURPLUS_LARGE;
-        let patience = match surplus {
-            _ if self.is_far_behind => PATIENCE_LITTLE,
-            0..SURPLUS_SMALL => PATIENCE,
-            _ => PATIENCE_LONG,
-        };
-        if now.saturating_since(since) < patience { 0 } else { -surplus.cast_signed() }
+        if self.patience.bears(now, surplus) { 0 } else { -surplus.cast_signed() }
     }
 
     /// Gives up the next `samples` of the stream, of which nobody asked for in time, and whatever
@@ -609,22 +575,6 @@ const LATE_MAX: u32 = 3;
 
 /// By so much a delay may be too short before it is made longer, however long packets wait.
 const SHORT_MAX: Duration = Duration::from_millis(10);
-
-/// How long a small surplus of delay is left to the speaker's next pause, before the sound is
-/// shortened: what a clock's drift brings, and one step takes away.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The same for a surplus that takes many steps, which are heard: longer than most sentences.
-const PATIENCE_LONG: Duration = Duration::from_secs(10);
-
-/// The same for a large surplus.
-const PATIENCE_LITTLE: Duration = Duration::from_millis(500);
-
-/// More samples than a step or two take away: 20 ms.
-const SURPLUS_SMALL: u32 = 960;
-
-/// So many samples disturb a conversation: 100 ms.
-const SURPLUS_LARGE: u32 = 4_800;
 
 /// Less than this part of what the delays vary by is left as it is: it comes and goes.
 const SPREAD_SHARE: u32 = 8;
