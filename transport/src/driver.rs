@@ -29,7 +29,8 @@ pub struct DriverConfig {
     /// How long a datagram or a message may wait for others, so that the thread wakes once for
     /// many. Deadlines come on time all the same, after what has arrived by then.
     pub gather: Duration,
-    /// Whether they wait only while the thread is busy, for a tenth of its time or more.
+    /// Whether they wait only while there is much to do: a thousand datagrams a second, or a tenth of
+    /// the time.
     pub gather_when_busy: bool,
     /// Messages (commands, additions, removals) that may wait in the queue; at least 1 is used.
     pub commands_max: usize,

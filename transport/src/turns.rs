@@ -137,7 +137,9 @@ impl<E: Endpoint> Turns<E> {
         let counters = &self.shared.counters;
         let load =
             self.meter.take(now, counters.datagrams_in.value(), counters.datagrams_out.value());
-        self.is_busy = load.busy * BUSY_ONE_IN >= load.interval;
+        let many = load.interval.as_micros() / MANY_EVERY.as_micros();
+        let has_many = u128::from(load.datagrams_in) >= many;
+        self.is_busy = has_many || load.busy * BUSY_ONE_IN >= load.interval;
         for index in 0..self.table.places() {
             let Some(slot) = self.table.at(index) else { continue };
             slot.parts.1.handle_load(now, &load);
@@ -242,6 +244,11 @@ const CROWD_MIN: usize = 8;
 /// A thread that is busy for one part of so many lets datagrams gather. Chosen: below a tenth, being
 /// woken more often costs nobody anything, and what a bridge forwards leaves a millisecond sooner.
 const BUSY_ONE_IN: u32 = 10;
+
+/// So does one that datagrams come to this often, however little they ask of it: being woken for
+/// each costs more than each. Chosen: what 10,000 silent members send is gathered, fifty who talk
+/// in threes are not.
+const MANY_EVERY: Duration = Duration::from_millis(1);
 
 /// Queued messages handled in a turn: chosen so that a full queue takes a few turns, each of which
 /// looks at deadlines.

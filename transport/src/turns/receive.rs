@@ -18,6 +18,7 @@ impl<E: Endpoint> Turns<E> {
     /// What is left makes the next wait return at once; so that wait must not begin with a pause
     /// unless the socket is known to be empty.
     pub(super) fn receive(&mut self, key: EndpointKey, is_crowd: bool) {
+        self.sender.begin_share();
         for _ in 0..BATCHES_PER_TURN {
             // A key that is not in the table yet: its addition is still in the queue.
             let Some(slot) = self.table.slot(key) else { return };
@@ -26,10 +27,7 @@ impl<E: Endpoint> Turns<E> {
             match self.slab.receive(&slot.parts.0, asked) {
                 Ok(count) => {
                     self.appetite.record(asked, count);
-                    let began = self.handle_batch(key.index, count);
-                    if self.deadlines.next().is_some_and(|(deadline, _)| deadline <= began) {
-                        self.fire_due();
-                    }
+                    self.handle_batch(key.index, count);
                     if count < asked {
                         return;
                     }
@@ -45,15 +43,13 @@ impl<E: Endpoint> Turns<E> {
     }
 
     /// Hands a batch to its endpoint; looks at deadlines in between if that is much work.
-    ///
-    /// Returns the time it was told last.
-    fn handle_batch(&mut self, index: u32, count: usize) -> Instant {
+    fn handle_batch(&mut self, index: u32, count: usize) {
         let mut reading = self.clock.reading();
         for place in 0..count {
             let mut next = Some(0);
             while let Some(first) = next {
                 next = self.hand_over(index, place, first, reading);
-                if self.sender.take_share_done() {
+                if self.sender.is_share_done() {
                     self.settle_and_fire(index);
                     // Timeouts may have seen a later `now`, and time never runs back.
                     reading = self.clock.reading();
@@ -61,7 +57,6 @@ impl<E: Endpoint> Turns<E> {
             }
         }
         self.settle(index, Instant::ZERO);
-        reading.now
     }
 
     fn hand_over(
@@ -79,12 +74,15 @@ impl<E: Endpoint> Turns<E> {
         intake::hand_over(message, first, reading, endpoint, &mut outgoing)
     }
 
-    /// Calls the endpoints that are due, if any; what is written so far goes first.
+    /// Calls the endpoints that are due, if any; what is written so far goes first. What they
+    /// write is no part of the work of reading: packets that came meanwhile are read before the
+    /// next call, however late it is, or they would be missed that were in time.
     fn settle_and_fire(&mut self, index: u32) {
         if self.deadlines.next().is_some_and(|(deadline, _)| deadline <= self.clock.now()) {
             self.settle(index, Instant::ZERO);
             self.fire_due();
         }
+        self.sender.begin_share();
     }
 
     fn count_receive_error(&self, error: &io::Error) {

@@ -43,6 +43,8 @@ pub struct Probe {
     pub deadline: Option<Instant>,
     /// Set the next deadline this long after each timeout.
     pub interval: Option<Duration>,
+    /// Send so many datagrams to this address at each timeout.
+    pub at_timeout: Option<(SocketAddr, usize)>,
     pub datagrams: u64,
 }
 
@@ -55,6 +57,7 @@ impl Probe {
             is_told_load: false,
             deadline: None,
             interval: None,
+            at_timeout: None,
             datagrams: 0,
         };
         (probe, seen)
@@ -105,7 +108,10 @@ impl Endpoint for Probe {
         }
     }
 
-    fn handle_timeout(&mut self, now: Instant, _out: &mut impl Transmit) {
+    fn handle_timeout(&mut self, now: Instant, out: &mut impl Transmit) {
+        if let Some((to, count)) = self.at_timeout {
+            (0..count).for_each(|_| out.transmit(to, |_| 100));
+        }
         let deadline = self.deadline.expect("called only if there is a deadline");
         self.deadline = self.interval.map(|interval| now + interval);
         self.tell(Event::Timeout { now, deadline });

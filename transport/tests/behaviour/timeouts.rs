@@ -65,6 +65,29 @@ fn endpoint_that_is_always_due_starves_nobody() {
 }
 
 #[test]
+fn what_came_during_a_long_call_is_read_before_the_next_however_late_that_is() {
+    const COUNT: usize = 100;
+    let driver = start(DriverConfig::default());
+    let (mut late, events) = Probe::new();
+    let (socket, to) = bind("127.0.0.1:0");
+    late.deadline = Some(Instant::ZERO);
+    late.interval = Some(Duration::ZERO);
+    late.at_timeout = Some((to, COUNT));
+    driver.add(socket, late).unwrap();
+    let (mut timeouts, mut datagrams) = (0, 0);
+    while timeouts < 20 {
+        match wait_for(&events, Some) {
+            Event::Timeout { .. } => {
+                assert_eq!(datagrams, timeouts * COUNT);
+                timeouts += 1;
+            }
+            Event::Datagram { .. } => datagrams += 1,
+            _ => {}
+        }
+    }
+}
+
+#[test]
 fn flood_on_one_socket_does_not_stop_the_ticks_of_another() {
     let driver = start(DriverConfig::default());
     let (flooded, to) = bind("127.0.0.1:0");
