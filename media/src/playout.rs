@@ -24,6 +24,8 @@ pub struct Playout<D> {
     concealed: usize,
     /// Samples by which playout is to become longer, whatever the buffer says.
     owed: u32,
+    /// The RMS of the loudest packet lately.
+    loudest: f32,
     /// Samples played since the sound was last made longer or shorter, or could not be.
     unstretched: u32,
     /// Samples that are played before it may be made so again.
@@ -81,6 +83,7 @@ impl<D: Decoder> Playout<D> {
             skipped: None,
             concealed: 0,
             owed: 0,
+            loudest: 0.0,
             unstretched: 0,
             rest: STRETCH_INTERVAL,
             counters: PlayoutCounters::default(),
@@ -96,6 +99,7 @@ impl<D: Decoder> Playout<D> {
         self.skipped = None;
         self.concealed = 0;
         self.owed = 0;
+        self.loudest = 0.0;
         self.unstretched = 0;
         self.rest = STRETCH_INTERVAL;
         self.counters = PlayoutCounters::default();
@@ -241,8 +245,9 @@ impl<D: Decoder> Playout<D> {
         if self.unstretched < self.rest {
             return;
         }
+        let is_quiet = rms(&self.pcm[..self.length]) <= self.loudest * QUIET_SHARE;
         let wanted = match self.owed {
-            0 => self.buffer.wanted_stretch(at, block as u32, queued.min(block) as u32),
+            0 => self.buffer.wanted_stretch(at, block as u32, queued.min(block) as u32, is_quiet),
             owed => owed.cast_signed(),
         };
         if wanted == 0 {
@@ -252,7 +257,7 @@ impl<D: Decoder> Playout<D> {
         let changed = if wanted < 0 { self.shorten_by(most) } else { self.lengthen_by(most) };
         let is_urgent = wanted >= FRAME_SAMPLES as i32;
         self.rest = match changed {
-            Some(_) if is_urgent => 0,
+            Some(_) if is_urgent || is_quiet => 0,
             Some(_) => STRETCH_INTERVAL,
             None => FRAME_SAMPLES as u32,
         };
@@ -286,8 +291,15 @@ impl<D: Decoder> Playout<D> {
                 *sample = *sample * share + skipped * (1.0 - share);
             }
         }
+        let decoded = rms(&self.pcm[self.length..][..written]);
+        self.loudest = decoded.max(self.loudest * LOUDEST_KEPT);
         self.length = (self.length + written).min(PCM_SAMPLES_MAX);
     }
+}
+
+fn rms(samples: &[f32]) -> f32 {
+    let energy: f32 = samples.iter().map(|sample| sample * sample).sum();
+    (energy / samples.len().max(1) as f32).sqrt()
 }
 
 /// Returns how loud a concealment still is after so many samples: what a decoder makes up is like
@@ -343,6 +355,14 @@ const STRETCH_INTERVAL: u32 = 3_840;
 /// How much longer the sound may become in one step, however little is wanted: a pitch period of
 /// 80 Hz, so that there is nearly always a step to be made.
 const LENGTHEN_MAX_LEAST: usize = 600;
+
+/// Sound this much quieter than the loudest lately lies between words or before a plosive, where
+/// nobody hears a change of its length: -20 dB. In the midst of a vowel one of 40 ms costs up to
+/// 1.5 points of PESQ-WB, there 0.1.
+const QUIET_SHARE: f32 = 0.1;
+
+/// What the loudest packet is taken for after each further one: 4 dB a second less.
+const LOUDEST_KEPT: f32 = 0.99;
 
 /// Where packets were skipped, 5 ms of what they would have begun with fade into what follows.
 const CROSSFADE_SAMPLES: usize = 240;

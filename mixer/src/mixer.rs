@@ -290,8 +290,10 @@ impl<C: Codec> Engine for Mixer<C> {
         let talker = self.talkers.iter().find(|talker| talker.leg == Some(key));
         let is_heard = talker.is_some();
         let delays = talker.map(|talker| talker.playout.buffer().delays());
-        let spread = delays.or(leg.delays.as_deref()).map_or(Duration::ZERO, Delays::spread);
-        for index in leg.reordering.push(packet.index, spread) {
+        let disorder = delays
+            .or(leg.delays.as_deref())
+            .map_or(Duration::ZERO, |delays| delays.disorder(packet.received_at, packet.timestamp));
+        for index in leg.reordering.push(packet.index, disorder) {
             leg.arrivals.see(packet.received_at, index);
         }
         let payload = red.map_or(packet.payload, |red| red.primary().payload);

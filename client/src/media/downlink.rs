@@ -110,14 +110,15 @@ impl Downlink {
         };
         stream.accept(&arrival);
         let talker = self.mix.talker(&arrival, &packet);
-        let spread = talker.as_ref().map_or(Duration::ZERO, |talker| talker.spread());
-        stream.see(&arrival, red.as_ref(), spread);
+        let disorder = talker.as_ref().map_or(Duration::ZERO, |talker| talker.disorder(&packet));
+        stream.see(&arrival, disorder);
         let talker = talker.ok_or(DropReason::Late)?;
         if is_probe {
             talker.playout_mut().buffer_mut().handle_probe(&packet);
             return Ok(());
         }
         self.lengths.count(samples);
+        stream.arrivals.count(red.as_ref());
         let packet = talker.renumber(packet);
         talker.playout_mut().buffer_mut().set_redundancy(stream.arrivals.wait(received_at));
         let inserted = talker.insert(&packet, &arrival);

@@ -102,6 +102,8 @@ pub struct JitterBuffer {
     /// Until then the delay is left as it is, even if it is longer than needed.
     kept_until: Instant,
     patience: Patience,
+    /// Since when playout has been too early.
+    short_since: Option<Instant>,
     /// Quiet packets played in a row.
     quiet_run: u32,
     /// Late packets, less one for each `LATE_WINDOW` played.
@@ -139,6 +141,7 @@ impl JitterBuffer {
             schedule: None,
             kept_until: Instant::ZERO,
             patience: Patience::default(),
+            short_since: None,
             quiet_run: 0,
             late_recently: 0,
             played_since_late: 0,
@@ -159,6 +162,7 @@ impl JitterBuffer {
         self.schedule = None;
         self.kept_until = Instant::ZERO;
         self.patience = Patience::default();
+        self.short_since = None;
         self.quiet_run = 0;
         self.late_recently = 0;
         self.played_since_late = 0;
@@ -335,14 +339,20 @@ impl JitterBuffer {
     ///
     /// Packets are pulled for blocks of `block` samples, before which `queued` decoded samples
     /// were left: a packet is due a block earlier or later, not less, so what is left over stands
-    /// for a delay that serves nobody. A surplus is left to the next pause at first.
-    pub fn wanted_stretch(&mut self, now: Instant, block: u32, queued: u32) -> i32 {
+    /// for a delay that serves nobody. A surplus is left to the next pause at first, and what is
+    /// short to a moment where the sound `is_quiet`: meanwhile it grows where a packet is missing.
+    pub fn wanted_stretch(&mut self, now: Instant, block: u32, queued: u32, is_quiet: bool) -> i32 {
         if !self.settings.stretch {
             return 0;
         }
         let (short, leeway) = (self.shortage(), self.delays.spread() / SPREAD_SHARE);
         let slack = (self.settings.target_min * 3 / 4).min(SHORT_MAX);
-        if short > slack + leeway {
+        let is_short = short > slack + leeway;
+        self.short_since = if is_short { self.short_since.or(Some(now)) } else { None };
+        if let Some(since) = self.short_since {
+            if !is_quiet && now.saturating_since(since) < SHORT_PATIENCE {
+                return 0;
+            }
             let blocks = samples(short).div_ceil(block.max(1));
             return (blocks * block).saturating_sub(queued).cast_signed();
         }
@@ -575,6 +585,9 @@ const LATE_MAX: u32 = 3;
 
 /// By so much a delay may be too short before it is made longer, however long packets wait.
 const SHORT_MAX: Duration = Duration::from_millis(10);
+
+/// How long it is left too short while the sound is loud: longer than most phrases.
+const SHORT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Less than this part of what the delays vary by is left as it is: it comes and goes.
 const SPREAD_SHARE: u32 = 8;

@@ -32,7 +32,7 @@ impl Patience {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same for a surplus that takes many steps, which are heard: longer than most sentences.
-const PATIENCE_LONG: Duration = Duration::from_secs(10);
+const PATIENCE_LONG: Duration = Duration::from_secs(8);
 
 /// The same for a large surplus.
 const PATIENCE_LITTLE: Duration = Duration::from_millis(500);
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn small_surplus_goes_soon_a_larger_one_late_and_a_large_one_at_once() {
         let halves = |surplus| borne(&mut Patience::default(), surplus);
-        assert_eq!([959, 960, 4_799, 4_800].map(halves), [10, 20, 20, 1]);
+        assert_eq!([959, 960, 4_799, 4_800].map(halves), [10, 16, 16, 1]);
     }
 
     #[test]

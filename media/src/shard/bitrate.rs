@@ -91,9 +91,9 @@ const LEAST: BitrateOrder = BitrateOrder(24);
 const HEAVY_LOSS: f32 = 0.15;
 const HEAVY_LOSS_OVER: f32 = 0.12;
 
-/// A report that tells of less does not count as one that asks for less: half of what copies begin
-/// at.
-const LOSSY_MIN: f32 = 0.01;
+/// A report that tells of less does not count as one that asks for less: what one copy adds there is
+/// carried as well.
+const LOSSY_MIN: f32 = 0.02;
 
 /// Such reports in a row before less is ordered: 15 s.
 const LOSSY_REPORTS: u8 = 3;

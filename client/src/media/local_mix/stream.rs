@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sabha_media::leg::Ssrc;
 use sabha_media::reception::Reception;
-use sabha_media::red::{RedArrivals, RedPacket};
+use sabha_media::red::RedArrivals;
 use sabha_media::reordering::Reordering;
 use sabha_media::rtp::RtpPacket;
 use sabha_media::time::Instant;
@@ -87,18 +87,11 @@ impl Stream {
         Arrival { stream, index, received_at, source, ahead, takes_over, is_kept_back }
     }
 
-    /// Takes note of what is missing and of the copies that came; packets overtake each other
-    /// within `spread`.
-    pub(in crate::media) fn see(
-        &mut self,
-        arrival: &Arrival,
-        red: Option<&RedPacket<'_>>,
-        spread: Duration,
-    ) {
-        for index in self.reordering.push(arrival.index, spread) {
+    /// Takes note of what is missing; packets overtake each other within `disorder`.
+    pub(in crate::media) fn see(&mut self, arrival: &Arrival, disorder: Duration) {
+        for index in self.reordering.push(arrival.index, disorder) {
             self.arrivals.see(arrival.received_at, index);
         }
-        self.arrivals.count(red);
     }
 
     /// Takes note that a packet could be read: whoever said it has the stream.

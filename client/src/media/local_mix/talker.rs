@@ -128,9 +128,9 @@ impl Talker {
         &mut self.playout
     }
 
-    /// Returns by how much nearly all packets come later than the earliest.
-    pub(in crate::media) fn spread(&self) -> Duration {
-        self.playout.buffer().delays().spread()
+    /// Returns within what time packets overtake each other, now that this one came.
+    pub(in crate::media) fn disorder(&self, packet: &BufferedPacket<'_>) -> Duration {
+        self.playout.buffer().delays().disorder(packet.received_at, packet.timestamp)
     }
 
     pub(super) fn set_gain(&mut self, gain: f32) {
