@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use sabha_client::media::{
-    MemberCommand, MemberMedia, MemberReport, MemberSettings, Schedule, Sink, Source, Utterance,
-    WavSink,
+    MemberCommand, MemberMedia, MemberReport, MemberSettings, Schedule, Sink, Source, TalkerVolume,
+    Utterance, WavSink,
 };
 use sabha_client::member::{Device, Leg, NodeSession};
 use sabha_client::processing::MicrophoneSettings;
 use sabha_client::sound::{Clip, WavRecorder};
-use sabha_core::message::Event;
+use sabha_core::message::{Event, Mode, RosterChange};
 use sabha_core::signalling::{ClientCredentials, SignallingEndpoint};
 use sabha_core::{Clock, Identity};
 use sabha_media::codec::{FRAME_SAMPLES, Frame};
@@ -56,6 +56,11 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
     )?;
     let key = driver.add(socket, media).map_err(|error| error.reason)?;
     tracing::info!(conference = %session.conference(), leg = %answer.leg, "joined");
+    if answer.mode == Mode::Mixer && !args.volumes.is_empty() {
+        tracing::warn!(
+            "this conference is mixed, so --volume changes nothing; ask its host for a bridge"
+        );
+    }
 
     let progress = match lasts {
         Some(lasts) => Progress::bar("talking and listening", lasts.as_secs()),
@@ -64,7 +69,13 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
     let ended = tokio::select! {
         () = shutdown.requested() => Ok("you ended it".to_owned()),
         () = wait(lasts, &progress) => Ok("all is said".to_owned()),
-        ended = follow(&session) => ended,
+        ended = follow(&session, |talker| {
+            let wanted = args.volumes.iter().find(|volume| volume.user == talker.user);
+            if let Some(volume) = wanted {
+                let volume = TalkerVolume { volume: volume.factor, is_muted: volume.factor == 0.0 };
+                let _ = driver.send(key, MemberCommand::SetVolume(talker.ssrc, volume));
+            }
+        }) => ended,
         never = quality::follow(&driver, key) => never,
     };
     driver.send(key, MemberCommand::Leave).map_err(|error| error.reason)?;
@@ -192,8 +203,11 @@ async fn wait(lasts: Option<Duration>, progress: &Progress) {
     }
 }
 
-/// Tells what the node tells, until the conference or the session ends.
-async fn follow(session: &NodeSession) -> Result<String, Failure> {
+/// Tells what the node tells, and `joined` who is there, until the conference or the session ends.
+async fn follow(
+    session: &NodeSession,
+    mut joined: impl FnMut(&RosterChange),
+) -> Result<String, Failure> {
     loop {
         match session.event().await? {
             Event::Ended { reason, .. } => return Ok(format!("the conference is over: {reason}")),
@@ -201,6 +215,7 @@ async fn follow(session: &NodeSession) -> Result<String, Failure> {
             Event::Roster { changes, .. } => {
                 let present = changes.iter().filter(|change| change.joined).count();
                 tracing::debug!(present, changes = changes.len(), "roster");
+                changes.iter().filter(|change| change.joined).for_each(&mut joined);
             }
         }
     }

@@ -58,7 +58,8 @@ pub struct Arrival {
     pub said: Said,
     /// Whether it is speech that was due.
     pub is_due: bool,
-    /// How long after it was sent it arrived; known of talkers of this process.
+    /// How long after it was sent it arrived; known of talkers of this process, and not of what was
+    /// kept before a spurt of talk.
     pub delay: Option<Duration>,
     /// When a spurt of talk goes into its `FIRST_FRAMES`th frame: how many of those were missing,
     /// and which frame it began with.
@@ -136,7 +137,10 @@ impl Forwarded {
             self.tally.doubled += 1;
             return None;
         };
-        let sent_at = self.programme.sent_at(said).filter(|_| moment.is_speech);
+        // The first frames of a spurt were kept until it was one.
+        let is_under_way = moment.since_onset.is_none_or(|since| u64::from(since) >= FIRST_FRAMES);
+        let is_timed = moment.is_speech && is_under_way;
+        let sent_at = self.programme.sent_at(said).filter(|_| is_timed);
         let begun = moment.since_onset.map(|since| said.frame - u64::from(since));
         let first = begun.filter(|begun| {
             before.newest < begun + FIRST_FRAMES && begun + FIRST_FRAMES <= said.frame

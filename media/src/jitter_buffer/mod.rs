@@ -36,7 +36,7 @@ pub struct JitterSettings {
     pub target_max: Duration,
     /// A packet at or below this level may be skipped to shorten the delay.
     pub quiet: LevelDbov,
-    /// How much more is waited for, in percent, than all but one packet in a hundred need, as far as
+    /// How much more is waited for, in percent, than nearly all packets need, as far as
     /// that is more than 10 ms.
     pub margin_percent: u8,
     /// Whether playout may make sound longer and shorter to change the delay.
