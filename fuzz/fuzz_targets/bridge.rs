@@ -180,7 +180,7 @@ impl Room {
             let packet = RtpPacket::parse(&bytes[..plain.length]).expect("well formed");
             let slot = member.grant.receive_ssrcs.iter().position(|one| *one == packet.ssrc());
             assert!(slot.is_some_and(|slot| slot < self.slots));
-            assert!(member.heard.insert((packet.ssrc(), plain.index)), "twice");
+            assert!(member.heard.insert((packet.ssrc(), plain.index.0)), "twice");
             if packet.payload().is_empty() {
                 continue;
             }
