@@ -111,7 +111,6 @@ fn bursts_of_three_are_brought_back_on_either_leg() {
         let at_node = counters(&room).concealments - before.concealments;
         let concealed = (windows.iter().sum::<f64>() + at_node as f64 / 9.5) / 5.0;
         println!("{talkers}, {listeners}: {concealed} % concealed");
-
         // Copies leave 2.2 % lost.
         assert!(concealed < 4.0, "of 10 % lost: {concealed} %");
     }

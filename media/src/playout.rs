@@ -298,8 +298,7 @@ impl<D: Decoder> Playout<D> {
 }
 
 fn rms(samples: &[f32]) -> f32 {
-    let energy: f32 = samples.iter().map(|sample| sample * sample).sum();
-    (energy / samples.len().max(1) as f32).sqrt()
+    (stretch::dot(samples, samples) / samples.len().max(1) as f32).sqrt()
 }
 
 /// Returns how loud a concealment still is after so many samples: what a decoder makes up is like

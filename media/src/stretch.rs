@@ -92,8 +92,9 @@ fn best_lag(pcm: &[f32], most: usize, likeness: Likeness) -> Option<usize> {
     (best >= likeness.correlation_min()).then_some(best_lag)
 }
 
-/// Sums the products, in several sums so that they can be made at once.
-fn dot(one: &[f32], other: &[f32]) -> f32 {
+/// Sums the products, in several sums so that they can be made at once; what is left of a whole
+/// number of those is left out.
+pub(crate) fn dot(one: &[f32], other: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
     for (one, other) in one.as_chunks::<LANES>().0.iter().zip(other.as_chunks::<LANES>().0) {
         for ((sum, one), other) in sums.iter_mut().zip(one).zip(other) {

@@ -96,6 +96,8 @@ impl<E: Endpoint> Turns<E> {
         self.shared.counters.wakeups.add(1);
         self.may_gather = events.len() > 0 && !events.is_full();
         let is_crowd = events.len() >= CROWD_MIN;
+        // What was sent since the last turn is no part of the work of reading.
+        self.sender.begin_share();
         for index in 0..events.len() {
             match events.token(index) {
                 WAKE => self.shared.waker.clear(),

@@ -145,7 +145,8 @@ pub struct MemberReport {
     pub volumes_refused: u64,
     /// What playout made of the packets.
     pub playout: JitterCounters,
-    /// Frames whose packet could not be played in time.
+    /// How often up to 20 ms were concealed, as no packet could be played in time; `heard` has it in
+    /// samples.
     pub concealed: u64,
     /// What became of the frames that were due, and how long their packets waited.
     pub heard: Heard,

@@ -72,8 +72,11 @@ pub async fn run(config: &Config, args: JoinArgs) -> Result<(), Failure> {
         ended = follow(&session, |talker| {
             let wanted = args.volumes.iter().find(|volume| volume.user == talker.user);
             if let Some(volume) = wanted {
-                let volume = TalkerVolume { volume: volume.factor, is_muted: volume.factor == 0.0 };
-                let _ = driver.send(key, MemberCommand::SetVolume(talker.ssrc, volume));
+                let wanted = TalkerVolume { volume: volume.factor, ..TalkerVolume::default() };
+                let sent = driver.send(key, MemberCommand::SetVolume(talker.ssrc, wanted));
+                if let Err(error) = sent {
+                    tracing::warn!(user = %talker.user, error = %error.reason, "--volume was not set");
+                }
             }
         }) => ended,
         never = quality::follow(&driver, key) => never,

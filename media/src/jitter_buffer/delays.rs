@@ -119,7 +119,7 @@ impl Delays {
     }
 
     /// Returns how much later than the earliest nearly all packets come.
-    pub fn spread(&self) -> Duration {
+    pub(super) fn spread(&self) -> Duration {
         self.spread
     }
 

@@ -86,7 +86,7 @@ pub enum Pull<'a> {
 /// missing, the timestamps say how much is concealed; a hole too long for that is a new spurt too.
 /// A packet that comes after it was due is given up if that is rare and its follower is in time;
 /// else it is played late, as long as no later one was played, and the delay is so much longer from
-/// then on. The target follows the packets' delays: it is what all but one in a hundred need.
+/// then on. The target follows the packets' delays: it is what nearly all need.
 pub struct JitterBuffer {
     settings: JitterSettings,
     delays: Box<Delays>,

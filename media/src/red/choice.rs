@@ -4,8 +4,9 @@ use crate::red::Copies;
 
 /// Chooses the copies of one stream, with hysteresis: more at once, fewer after some reports.
 ///
-/// Until a report tells better the way may be a bad one, so a stream begins with two. After that one is chosen by the share of packets lost, two by the share that one leaves lost, and how
-/// far apart by the share that two beside each other leave lost beyond chance.
+/// Until a report tells better the way may be a bad one, so a stream begins with two. After that
+/// one is chosen by the share of packets lost, two by the share that one leaves lost, and how far
+/// apart by the share that two beside each other leave lost beyond chance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CopyChoice {
     loss: f32,
@@ -32,7 +33,8 @@ impl CopyChoice {
     /// Takes a report of at least `REPORTED_MIN` packets: the share of packets lost since the one
     /// before, and the share lost together with their follower, if that is told; both 0.0 to 1.0.
     ///
-    /// If the first tells of no loss at all, copies are given up at once. Bursts are never taken for less than if losses were independent: a report is of few packets.
+    /// If the first tells of no loss at all, copies are given up at once. Bursts are never taken for
+    /// less than if losses were independent: a report is of few packets.
     pub fn handle_report(&mut self, loss: f32, burst_loss: Option<f32>) {
         let loss = share(loss);
         let burst_loss = burst_loss.map_or(0.0, share).max(loss * loss);

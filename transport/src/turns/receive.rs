@@ -18,7 +18,6 @@ impl<E: Endpoint> Turns<E> {
     /// What is left makes the next wait return at once; so that wait must not begin with a pause
     /// unless the socket is known to be empty.
     pub(super) fn receive(&mut self, key: EndpointKey, is_crowd: bool) {
-        self.sender.begin_share();
         for _ in 0..BATCHES_PER_TURN {
             // A key that is not in the table yet: its addition is still in the queue.
             let Some(slot) = self.table.slot(key) else { return };

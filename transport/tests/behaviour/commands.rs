@@ -1,21 +1,10 @@
 //! Talking to a driver's thread: order, limits, endpoints that come and go.
 
-use std::sync::mpsc;
-
-use crate::common::{Event, Order, PATIENCE, Probe, bind, client, start, wait_for};
+use crate::common::{Event, Order, PATIENCE, Probe, bind, block, client, start, wait_for};
 use sabha_transport::{DriverConfig, DriverError, DriverHandle, EndpointKey, MediaSocket};
 
 fn add(driver: &DriverHandle<Probe>, probe: Probe) -> EndpointKey {
     driver.add(bind("127.0.0.1:0").0, probe).unwrap()
-}
-
-/// Holds up the thread; it goes on when the returned sender is dropped.
-fn block(driver: &DriverHandle<Probe>, key: EndpointKey) -> mpsc::Sender<()> {
-    let (entered, is_in) = mpsc::sync_channel(1);
-    let (let_go, release) = mpsc::channel();
-    driver.send(key, Order::Block { entered, release }).unwrap();
-    is_in.recv_timeout(PATIENCE).unwrap();
-    let_go
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
 use sabha_transport::{
-    Clock, DriverConfig, DriverHandle, Endpoint, Load, MediaSocket, start_driver,
+    Clock, DriverConfig, DriverHandle, Endpoint, EndpointKey, Load, MediaSocket, start_driver,
 };
 
 use crate::KIND;
@@ -159,4 +159,13 @@ pub fn wait_for<T>(events: &Receiver<Event>, mut pick: impl FnMut(Event) -> Opti
             return found;
         }
     }
+}
+
+/// Holds up the thread; it goes on when the returned sender is dropped.
+pub fn block(driver: &DriverHandle<Probe>, key: EndpointKey) -> mpsc::Sender<()> {
+    let (entered, is_in) = mpsc::sync_channel(1);
+    let (let_go, release) = mpsc::channel();
+    driver.send(key, Order::Block { entered, release }).unwrap();
+    is_in.recv_timeout(PATIENCE).unwrap();
+    let_go
 }

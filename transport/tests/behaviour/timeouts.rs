@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::{Event, Order, Probe, bind, client, start, wait_for};
+use crate::common::{Event, Order, Probe, bind, block, client, start, wait_for};
 use sabha_media::time::Instant;
 use sabha_transport::{Clock, DriverConfig};
 
@@ -85,6 +85,41 @@ fn what_came_during_a_long_call_is_read_before_the_next_however_late_that_is() {
             _ => {}
         }
     }
+}
+
+#[test]
+fn many_sockets_with_a_little_each_do_not_hold_up_a_deadline() {
+    const SOCKETS: usize = 40;
+    const EACH: usize = 60;
+    let driver = start(DriverConfig::default());
+    let (mut due, events) = Probe::new();
+    let tell = due.events.clone();
+    due.deadline = Some(Instant::ZERO);
+    due.interval = Some(Duration::ZERO);
+    let addresses: Vec<_> = (0..SOCKETS)
+        .map(|_| {
+            let (socket, address) = bind("127.0.0.1:0");
+            driver.add(socket, Probe { events: tell.clone(), ..Probe::new().0 }).unwrap();
+            address
+        })
+        .collect();
+    let key = driver.add(bind("127.0.0.1:0").0, due).unwrap();
+    let let_go = block(&driver, key);
+    let client = client("127.0.0.1:0");
+    for address in addresses.iter().flat_map(|address| [address; EACH]) {
+        client.send_to(b"x", address).unwrap();
+    }
+    let_go.send(()).unwrap();
+    let (mut datagrams, mut in_a_row, mut most) = (0, 0, 0);
+    while datagrams < SOCKETS * EACH {
+        match wait_for(&events, Some) {
+            Event::Timeout { .. } => in_a_row = 0,
+            Event::Datagram { .. } => (datagrams, in_a_row) = (datagrams + 1, in_a_row + 1),
+            _ => {}
+        }
+        most = most.max(in_a_row);
+    }
+    assert!(most <= 300, "{most} datagrams without a look at what is due");
 }
 
 #[test]
