@@ -1,6 +1,7 @@
 //! Whether the load leaves room for somebody else.
 //!
-//! Where shards can still give up effort, a newcomer waits for that rather than being refused.
+//! Where shards can still give up effort, or wait for a core that others use for the moment (many
+//! who join at once), a newcomer waits for that rather than being refused.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ impl Newcomers {
         Self { load_max, waiting: Semaphore::new(WAITING_MAX) }
     }
 
-    /// Says whether any shard takes newcomers, or will once it has given up more effort.
+    /// Says whether any shard takes newcomers, or may in a moment.
     ///
     /// # Errors
     /// `Overload` if none does.
@@ -37,7 +38,7 @@ impl Newcomers {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Lets a newcomer in on this shard; waits a little if it still gives up effort for that.
+    /// Lets a newcomer in on this shard; waits a little if there may be room in a moment.
     ///
     /// # Errors
     /// `Overload` if there is no room and none to come, or too many wait for it.

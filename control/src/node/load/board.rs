@@ -14,6 +14,9 @@ use sabha_mixer::Effort;
 pub struct LoadFigures {
     /// The smoothed share of its time that the thread is busy, 0 to 1.
     pub busy_share: f64,
+    /// The smoothed share that it uses itself, of a core or of the process' quota, whatever is more:
+    /// less than `busy_share` while it waits for a core that others use.
+    pub used_share: f64,
     /// How far the node has gone in giving up effort; 0 is all effort.
     pub step: u8,
     /// The highest step, at which newcomers are refused.
@@ -35,8 +38,9 @@ pub struct LoadFigures {
 /// Where a shard's thread and the node's tasks tell each other about load.
 #[derive(Debug, Default)]
 pub(crate) struct LoadBoard {
-    /// `busy_share` and `quota_share` in millionths.
+    /// Shares in millionths.
     busy: AtomicU32,
+    used: AtomicU32,
     quota: AtomicU32,
     is_full: AtomicBool,
     /// Whether there is no effort left to give up.
@@ -53,6 +57,7 @@ impl LoadBoard {
     /// Writes the thread's figures, and that `settled` newcomers are part of the load by now.
     pub(crate) fn publish(&self, figures: &LoadFigures, legs: usize, settled: u64) {
         self.busy.store(millionths(figures.busy_share), Ordering::Relaxed);
+        self.used.store(millionths(figures.used_share), Ordering::Relaxed);
         self.is_full.store(figures.is_full, Ordering::Relaxed);
         let is_at_end = figures.step + 1 >= figures.step_max;
         self.is_at_end.store(is_at_end, Ordering::Relaxed);
@@ -78,6 +83,10 @@ impl LoadBoard {
 
     pub(crate) fn busy_share(&self) -> f64 {
         f64::from(self.busy.load(Ordering::Relaxed)) / MILLION
+    }
+
+    pub(crate) fn used_share(&self) -> f64 {
+        f64::from(self.used.load(Ordering::Relaxed)) / MILLION
     }
 
     pub(crate) fn is_full(&self) -> bool {

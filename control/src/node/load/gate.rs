@@ -14,7 +14,8 @@ use super::board::LoadBoard;
 pub(crate) struct Overload {
     /// The share of its time that its thread is busy, or will be once all who were let in send.
     pub(crate) busy_share: f64,
-    /// Whether the shard can still give up effort, so that there may be room in a moment.
+    /// Whether there may be room in a moment: the shard can still give up effort, or only waits for
+    /// a core that others use.
     pub(crate) may_pass: bool,
 }
 
@@ -37,12 +38,18 @@ pub(crate) fn check(board: &LoadBoard, load_max: f64) -> Result<(), Overload> {
         return Ok(());
     }
     let load = board.busy_share();
-    let expected = load + (board.unsettled() + 1) as f64 * leg_cost(load, board.legs());
+    let expected = with_newcomers(board, load);
     if board.is_full() || expected > load_max {
         let busy_share = load.max(expected.min(1.0));
-        return Err(Overload { busy_share, may_pass: !board.is_at_end() });
+        let is_held_up = with_newcomers(board, board.used_share()) <= load_max;
+        return Err(Overload { busy_share, may_pass: is_held_up || !board.is_at_end() });
     }
     Ok(())
+}
+
+/// Returns what becomes of a load when those who were just let in, and one more, are part of it.
+fn with_newcomers(board: &LoadBoard, load: f64) -> f64 {
+    load + (board.unsettled() + 1) as f64 * leg_cost(load, board.legs())
 }
 
 /// Returns what one more leg is likely to add to the load: as much as each has cost so far.
@@ -74,7 +81,8 @@ mod tests {
     }
 
     fn read(board: &LoadBoard, busy_share: f64, legs: usize, settled: u64) {
-        board.publish(&LoadFigures { busy_share, ..LoadFigures::default() }, legs, settled);
+        let figures = LoadFigures { busy_share, used_share: busy_share, ..LoadFigures::default() };
+        board.publish(&figures, legs, settled);
     }
 
     fn admitted(board: &LoadBoard) -> usize {
@@ -113,12 +121,20 @@ mod tests {
     #[test]
     fn full_shard_refuses_until_it_says_otherwise() {
         let board = LoadBoard::default();
-        let full = LoadFigures { is_full: true, busy_share: 0.5, ..LoadFigures::default() };
+        let full = LoadFigures {
+            is_full: true,
+            busy_share: 0.9,
+            used_share: 0.9,
+            ..LoadFigures::default()
+        };
         board.publish(&full, 10, 0);
         assert!(!admit(&board, 0.85).unwrap_err().may_pass);
         let climbing = LoadFigures { step_max: 9, ..full };
         board.publish(&climbing, 10, 0);
         assert!(admit(&board, 0.85).unwrap_err().may_pass);
+        board.publish(&LoadFigures { used_share: 0.5, ..full }, 10, 0);
+        let overload = admit(&board, 0.85).unwrap_err();
+        assert!(overload.may_pass, "others do not use its core for ever");
         assert!(admit(&board, 1.0).is_ok(), "who sets 100 % wants nobody refused");
         read(&board, 0.5, 1_000, 1);
         assert!(admit(&board, 0.85).is_ok());

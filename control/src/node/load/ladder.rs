@@ -213,17 +213,17 @@ impl Ladder {
 
 /// A mean that forgets: it rises faster than it falls.
 #[derive(Clone, Copy, Debug, Default)]
-struct Smoothed(Option<f64>);
+pub(super) struct Smoothed(Option<f64>);
 
 impl Smoothed {
-    fn add(&mut self, value: f64) {
+    pub(super) fn add(&mut self, value: f64) {
         let value = value.clamp(0.0, 1.0);
         let before = self.0.unwrap_or(value);
         let weight = if value > before { RISE } else { FALL };
         self.0 = Some(before + weight * (value - before));
     }
 
-    fn value(&self) -> f64 {
+    pub(super) fn value(&self) -> f64 {
         self.0.unwrap_or(0.0)
     }
 }

@@ -7,6 +7,7 @@ use sabha_mixer::Effort;
 use sabha_transport::Load;
 
 use super::board::{LoadBoard, LoadFigures};
+use super::ladder::Smoothed;
 use super::quota::thread_cpu;
 use super::{BitrateLimit, Gathering, Ladder, LadderSettings, Reading, Uplink, UplinkReading};
 
@@ -19,6 +20,8 @@ pub(crate) struct LoadWatch {
     board: Arc<LoadBoard>,
     load_max: f64,
     figures: LoadFigures,
+    /// What the thread uses itself.
+    used: Smoothed,
     /// Newcomers let in by the time of each of the last readings.
     admitted: [u64; SETTLING_READINGS],
 }
@@ -40,6 +43,7 @@ impl LoadWatch {
             board,
             load_max: settings.load_max,
             figures,
+            used: Smoothed::default(),
             admitted: [0; SETTLING_READINGS],
         }
     }
@@ -52,9 +56,14 @@ impl LoadWatch {
         let is_at_end = self.ladder.is_at_end();
         let has_room = self.ladder.load() < ROOM_SHARE * self.load_max;
         let receiving = reading.receiving;
+        let cpu = thread_cpu();
+        let used = cpu.saturating_sub(self.figures.cpu).as_secs_f64();
+        let share = used / load.interval.as_secs_f64().max(f64::MIN_POSITIVE);
+        self.used.add(share.max(self.board.quota_share()));
         let reading = UplinkReading { legs, is_at_end, receiving, has_room };
         self.figures = LoadFigures {
             busy_share: self.ladder.load(),
+            used_share: self.used.value(),
             step: self.ladder.step(),
             step_max: self.ladder.step_max(),
             is_full: self.ladder.is_full(),
@@ -62,7 +71,7 @@ impl LoadWatch {
             uplink: self.uplink.handle_reading(now, &reading),
             bitrate: self.bitrate.handle_reading(now, is_at_end, has_room),
             gather: self.gathering.handle_load(self.ladder.load()),
-            cpu: thread_cpu(),
+            cpu,
         };
         self.admitted.rotate_right(1);
         let settled = std::mem::replace(&mut self.admitted[0], self.board.admitted());
