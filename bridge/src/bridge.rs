@@ -220,9 +220,9 @@ impl Engine for Bridge {
             }
             // Nobody is sent their own voice.
             EngineInput::SetOwnVoice { .. } => {}
-            EngineInput::Reception { leg: key, loss, burst_loss } => {
+            EngineInput::Reception { leg: key, report } => {
                 let Some((leg, receiver)) = self.legs.get_mut(key) else { return };
-                leg.choice.handle_report(loss, burst_loss);
+                leg.choice.handle_report(&report);
                 receiver.copies = if leg.red { leg.choice.copies() } else { Copies::None };
             }
         }

@@ -35,11 +35,15 @@ fn room(talkers_network: &str, listeners_network: &str) -> Room {
     settings.jitter.target_min = Duration::from_millis(50);
     let mut room = Room::new(settings);
     room.playout_delay = Duration::from_millis(50);
+    populate(&mut room, talkers_network, listeners_network);
+    room
+}
+
+fn populate(room: &mut Room, talkers_network: &str, listeners_network: &str) {
     let samples = (0..150_000 * SAMPLES_PER_MS).map(|i| 0.2 * (i as f32 * 0.03).sin());
     let tone = Utterance { start: 48_000, samples: samples.collect::<Vec<f32>>().into() };
     room.join_through(talkers_network, 3, Schedule::new(vec![tone], NOISE_RMS, 5));
     room.join_through(listeners_network, 11, Schedule::new(Vec::new(), NOISE_RMS, 3));
-    room
 }
 
 fn counters(room: &Room) -> MixerCounters {
@@ -97,6 +101,29 @@ fn talker_who_loses_a_tenth_sends_two_copies_and_the_node_conceals_next_to_nothi
     let before = counters(&room).recovered;
     room.run(SECOND * 5);
     assert_eq!(counters(&room).recovered, before);
+}
+
+#[test]
+fn where_packets_overtake_each_other_copies_come_first_and_less_is_waited() {
+    for (network, copies, waited_ms) in [("60 30", 2, 60..80), ("60 10", 0, 20..50)] {
+        let mut room = Room::new(MixerSettings::default());
+        populate(&mut room, network, network);
+        room.run(SECOND * 60);
+        let before = (room.members[LISTENER].report(), counters(&room));
+        room.run(SECOND * 40);
+        let (report, after) = (room.members[LISTENER].report(), counters(&room));
+        let heard = report.heard.since(&before.0.heard);
+        let waited = heard.delays.percentile(0.5).unwrap().as_millis();
+        let recovered = report.recovered - before.0.recovered;
+        let at_node = after.recovered - before.1.recovered;
+        let concealed = heard.concealed as f64 / (heard.played + heard.concealed) as f64;
+        println!("{network}: {waited} ms, {recovered}, {at_node}, {concealed}");
+        assert!(waited_ms.contains(&waited), "{network}: {waited} ms");
+        assert!(concealed < 0.004, "{network}: {concealed}");
+        let talker = room.members[TALKER].report();
+        assert_eq!(talker.copies_out, copies, "{network}");
+        assert_eq!((recovered > 0, at_node > 0), (copies > 0, copies > 0), "{network}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::drop_reason::DropReason;
 use crate::extension::ClientLevel;
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::outbox::Outbox;
+use crate::red::PathReport;
 use crate::rtp::{PayloadType, RtpTimestamp, SequenceNumber};
 use crate::shard::OwnVoice;
 use crate::time::Instant;
@@ -92,11 +93,8 @@ pub enum EngineInput {
     Reception {
         /// Which leg.
         leg: LegKey,
-        /// The share of packets lost since its last report, 0.0 to 1.0.
-        loss: f32,
-        /// The share of packets lost together with their follower, 0.0 to 1.0, which one copy of
-        /// each would not bring back; `None` if the member does not tell.
-        burst_loss: Option<f32>,
+        /// What it tells.
+        report: PathReport,
     },
 }
 

@@ -113,8 +113,15 @@ impl<D: Decoder> Playout<D> {
         self.buffer.insert(packet)
     }
 
-    /// Takes in a packet of whose delay nothing is to be learned, such as a copy that came in a
-    /// later one (RFC 2198), in any order.
+    /// Takes in a packet that was kept back.
+    ///
+    /// # Errors
+    /// As `JitterBuffer::insert`.
+    pub fn insert_kept(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
+        self.buffer.insert_kept(packet)
+    }
+
+    /// Takes in a copy that came in the last packet.
     ///
     /// # Errors
     /// As `JitterBuffer::insert`.

@@ -115,9 +115,9 @@ impl<C: Codec> Mixer<C> {
         let stale = stale_samples(now, packet.received_at);
         resources.kept.release(&mut leg.lookback, Some(packet).filter(|_| stale == 0), |kept| {
             // A kept packet leads up to this one, so it has a place of its own.
-            let _ = talker.playout.insert_copy(kept);
+            let _ = talker.playout.insert_kept(kept);
         });
-        let inserted = talker.playout.insert_copy(packet);
+        let inserted = talker.playout.insert_kept(packet);
         if stale > 0 {
             talker.playout.pass_over(stale);
         }
@@ -373,9 +373,9 @@ impl<C: Codec> Engine for Mixer<C> {
                     leg.own_voice = own_voice;
                 }
             }
-            EngineInput::Reception { leg: key, loss, burst_loss } => {
+            EngineInput::Reception { leg: key, report } => {
                 let Some((leg, stream)) = self.legs.get_mut(key) else { return };
-                leg.choice.handle_report(loss, burst_loss);
+                leg.choice.handle_report(&report);
                 if leg.red {
                     stream.copies.set(leg.choice.copies());
                 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use common::{Room, tone};
 use sabha_media::engine::{Engine, EngineInput, LegConfig, ReceiveStream};
 use sabha_media::leg::{LegId, LegRole, Ssrc};
+use sabha_media::red::PathReport;
 use sabha_media::rtp::SequenceNumber;
 use sabha_media::time::Instant;
 use sabha_media::transmit::{DATAGRAM_SIZE_MAX, Datagram, Transmit};
@@ -154,8 +155,7 @@ fn allocations_with_loss(mut room: Room, lossy: &[usize]) -> u64 {
             let leg = room.members[*member].grant.id;
             room.shard.handle_input(room.now, leg, |leg| EngineInput::Reception {
                 leg,
-                loss: 0.1,
-                burst_loss: None,
+                report: PathReport { loss: 0.1, ..PathReport::default() },
             });
         }
     };

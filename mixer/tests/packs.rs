@@ -9,6 +9,7 @@ use common::{FRAME, Room, tone};
 use sabha_media::codec::FRAME_SAMPLES;
 use sabha_media::codec::opus::frames;
 use sabha_media::engine::EngineInput;
+use sabha_media::red::PathReport;
 use sabha_mixer::{Effort, ListenerPacket, ListenerPacketSetting, MixerSettings};
 
 fn settings(packet: ListenerPacket) -> MixerSettings {
@@ -21,8 +22,7 @@ fn report_loss(room: &mut Room, member: usize, loss: f32) {
     let leg = room.members[member].grant.id;
     room.shard.handle_input(room.now, leg, |leg| EngineInput::Reception {
         leg,
-        loss,
-        burst_loss: None,
+        report: PathReport { loss, ..PathReport::default() },
     });
 }
 

@@ -9,7 +9,7 @@ use common::{RED, Received, Room, tone};
 use sabha_media::drop_reason::DropReason;
 use sabha_media::engine::EngineInput;
 use sabha_media::extension::LevelDbov;
-use sabha_media::red::COPIES_MAX;
+use sabha_media::red::{COPIES_MAX, PathReport};
 use sabha_mixer::{ListenerPacket, ListenerPacketSetting, MixerSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,7 +42,8 @@ fn room_with(settings: MixerSettings, members: u64) -> Room {
 
 fn report(room: &mut Room, member: usize, loss: f32, burst_loss: Option<f32>) {
     let leg = room.members[member].grant.id;
-    room.shard.handle_input(room.now, leg, |leg| EngineInput::Reception { leg, loss, burst_loss });
+    let report = PathReport { loss, burst_loss, ..PathReport::default() };
+    room.shard.handle_input(room.now, leg, |leg| EngineInput::Reception { leg, report });
 }
 
 /// Lets a member report so much loss every 5 s.

@@ -10,7 +10,7 @@ use sabha_media::engine::EngineInput;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::OutboxLimits;
-use sabha_media::red::{RedBlock, RedPacket};
+use sabha_media::red::{PathReport, RedBlock, RedPacket};
 use sabha_media::rtcp::{CompoundWriter, REPORT_INTERVAL};
 use sabha_media::rtp::{
     PacketKind, PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, classify,
@@ -237,12 +237,8 @@ impl Room {
 
     pub fn report_loss(&mut self, member: usize, loss: f32) {
         let id = self.members[member].grant.id;
-        let burst_loss = Some(0.0);
-        self.shard.handle_input(self.now, id, |leg| EngineInput::Reception {
-            leg,
-            loss,
-            burst_loss,
-        });
+        let report = PathReport { loss, burst_loss: Some(0.0), ..PathReport::default() };
+        self.shard.handle_input(self.now, id, |leg| EngineInput::Reception { leg, report });
     }
 
     pub fn bridge(&self) -> &Bridge {

@@ -98,15 +98,15 @@ impl Reports {
         compound: &[u8],
         received_at: Instant,
     ) -> Result<Option<KeepAlive>, DropReason> {
-        let (mut said, mut loss, mut burst_lost) = (None, None, None);
+        let (mut said, mut heard, mut burst_lost) = (None, None, None);
         for packet in RtcpPackets::parse(compound)? {
             match packet {
                 RtcpPacket::SenderReport(report) => {
                     self.last_sr = Some((report.info.ntp.compact(), received_at));
-                    loss = self.hear(report.blocks, received_at).or(loss);
+                    heard = self.hear(report.blocks, received_at).or(heard);
                 }
                 RtcpPacket::ReceiverReport(report) => {
-                    loss = self.hear(report.blocks, received_at).or(loss);
+                    heard = self.hear(report.blocks, received_at).or(heard);
                 }
                 RtcpPacket::ExtendedReport(report) => {
                     let own = report.losses().find(|losses| losses.ssrc == self.own);
@@ -119,9 +119,8 @@ impl Reports {
                 _ => {}
             }
         }
-        if let Some(fraction_lost) = loss {
-            let heard = RemoteReception { fraction_lost, burst_lost, ..Default::default() };
-            self.choice.handle_report(heard.loss(), heard.burst_loss());
+        if let Some(heard) = heard {
+            self.choice.handle_report(&RemoteReception { burst_lost, ..heard }.path());
             self.is_reported = true;
         }
         Ok(said)
@@ -202,18 +201,19 @@ impl Reports {
     }
 
     /// Takes in what the node says of the member's stream; returns the share lost, in 1/256.
-    fn hear(&mut self, blocks: ReportBlocks<'_>, received_at: Instant) -> Option<u8> {
+    fn hear(&mut self, blocks: ReportBlocks<'_>, received_at: Instant) -> Option<RemoteReception> {
         let arrival = ntp(received_at).compact();
-        let mut lost = None;
+        let mut heard = None;
         for block in blocks.filter(|block| block.ssrc == self.own) {
             self.round_trip = block.round_trip(arrival).or(self.round_trip);
             let before = self.highest_sequence.replace(block.highest_sequence.0);
             let expected = before.map_or(0, |before| block.highest_sequence.0.wrapping_sub(before));
             if expected >= REPORTED_MIN {
-                lost = lost.max(Some(block.fraction_lost));
+                let (fraction_lost, jitter) = (block.fraction_lost, block.jitter);
+                heard = Some(RemoteReception { fraction_lost, jitter, ..Default::default() });
             }
         }
-        lost
+        heard
     }
 }
 

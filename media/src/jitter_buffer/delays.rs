@@ -25,10 +25,12 @@ pub struct Delays {
     /// The longest recent packets, as negative lengths in ns.
     longest: RecentMin,
     newest_at: Instant,
+    /// What the last packet weighs.
+    weight: f64,
     /// The newest packet's index, and the timestamp behind it.
     newest: Option<(u64, RtpTimestamp)>,
-    /// By how many ms the last of the packets was late that a spurt began with, all at once.
-    onset: Option<usize>,
+    /// By how many ns the last of the packets was late that a spurt began with, all at once.
+    onset: Option<i64>,
     /// Nearly all are at most so much later than the earliest.
     spread: Duration,
     /// By how much more copies of a packet may come later than itself.
@@ -45,6 +47,7 @@ impl Delays {
             histogram: Histogram::new(),
             longest: RecentMin::new(LONGEST_WINDOW),
             newest_at: Instant::ZERO,
+            weight: 0.0,
             newest: None,
             onset: None,
             spread: Duration::ZERO,
@@ -71,21 +74,38 @@ impl Delays {
         if self.newest.is_none_or(|(index, _)| index < packet.index) {
             self.newest = Some((packet.index, behind));
         }
-        let end = self.clock.advance(behind);
-        let delay = packet.received_at.nanos_after(Instant::ZERO).saturating_sub(end);
-        self.earliest.push(delay);
-        let late = delay.saturating_sub(self.earliest.min().unwrap_or(delay));
-        let late = usize::try_from(late / BIN_NANOS).unwrap_or(0);
+        self.clock.advance(behind);
+        self.earliest.push(self.delay(packet.received_at, behind));
+        let late = self.late(packet.received_at, behind);
         let weight = (since.as_secs_f64() / length.as_secs_f64()).clamp(WEIGHT_MIN, 1.0);
-        if begins || self.onset.is_some() && weight < 0.5 {
+        if begins || self.onset.is_some() && weight < HELD_UP {
             self.onset = Some(late);
             return;
         }
         if let Some(onset) = self.onset.take() {
-            self.histogram.add(onset, 1.0);
+            self.histogram.add(bin(onset), 1.0);
         }
-        self.histogram.add(late, weight);
+        self.weight = weight;
+        self.histogram.add(bin(late), weight);
         self.spread = self.spread_with_margin();
+    }
+
+    /// Takes in that a packet came as a copy in the last one; it counts as much as that one.
+    pub(super) fn push_copy(&mut self, copy: &BufferedPacket<'_>) {
+        let late = self.late(copy.received_at, copy.timestamp.wrapping_add(copy.samples));
+        self.histogram.add(bin(late), self.weight);
+        self.spread = self.spread_with_margin();
+    }
+
+    /// Returns the delay of a packet, in ns, by the timestamp behind it.
+    fn delay(&self, received_at: Instant, behind: RtpTimestamp) -> i64 {
+        received_at.nanos_after(Instant::ZERO).saturating_sub(self.clock.at(behind))
+    }
+
+    /// Returns by how much that is more than the least, in ns.
+    fn late(&self, received_at: Instant, behind: RtpTimestamp) -> i64 {
+        let delay = self.delay(received_at, behind);
+        delay.saturating_sub(self.earliest.min().unwrap_or(delay)).max(0)
     }
 
     /// Returns what nearly all packets need, by those that came, and more where that is much: the
@@ -126,10 +146,8 @@ impl Delays {
     /// Returns within what time packets overtake each other, now that one came: after a stall those
     /// that were held up do, as far as they come late.
     pub fn disorder(&self, received_at: Instant, timestamp: RtpTimestamp) -> Duration {
-        let end = self.clock.at(timestamp.wrapping_add(FRAME_SAMPLES as u32));
-        let delay = received_at.nanos_after(Instant::ZERO).saturating_sub(end);
-        let late = delay.saturating_sub(self.earliest.min().unwrap_or(delay));
-        self.spread.max(Duration::from_nanos(u64::try_from(late).unwrap_or(0)))
+        let late = self.late(received_at, timestamp.wrapping_add(FRAME_SAMPLES as u32));
+        self.spread.max(Duration::from_nanos(late.unsigned_abs()))
     }
 
     /// Returns beyond what no packet waits.
@@ -176,11 +194,18 @@ impl StreamClock {
     }
 }
 
+fn bin(late: i64) -> usize {
+    usize::try_from(late / BIN_NANOS).unwrap_or(0)
+}
+
 const BIN_NANOS: i64 = 1_000_000;
 
 /// Share of packets that may be later than what is waited for. Chosen: delays that vary by 30 ms
 /// then wait for 75.
 const LATE_SHARE: f64 = 0.0075;
+
+/// A packet of less weight was held up with the one before.
+const HELD_UP: f64 = 0.5;
 
 /// Packets that vary by no more than this need no margin: a busy machine, not a network.
 const STEADY: Duration = Duration::from_millis(10);

@@ -191,13 +191,27 @@ impl JitterBuffer {
         outcome
     }
 
-    /// Takes in a packet of whose delay nothing is to be learned: a copy that came in a later one
-    /// (RFC 2198), or one that the delays were told of before.
+    /// Takes in a packet whose delay is known: it was kept back.
+    ///
+    /// # Errors
+    /// As `insert`.
+    pub fn insert_kept(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
+        self.place(packet)
+    }
+
+    /// Takes in a copy of a packet that came in a later one (RFC 2198), right after that one.
+    ///
+    /// Where copies are not waited for as such, the packet came with its copy if that was first: of
+    /// packets that overtake each other few then come late.
     ///
     /// # Errors
     /// As `insert`.
     pub fn insert_copy(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {
-        self.place(packet)
+        self.place(packet)?;
+        if !self.delays.has_redundancy() {
+            self.delays.push_copy(packet);
+        }
+        Ok(())
     }
 
     fn place(&mut self, packet: &BufferedPacket<'_>) -> Result<(), DropReason> {

@@ -11,7 +11,7 @@ mod copies;
 mod packet;
 
 pub use arrivals::RedArrivals;
-pub use choice::{CopyChoice, REPORTED_MIN};
+pub use choice::{CopyChoice, PathReport, REPORTED_MIN};
 pub use copies::{Copies, CopyOrder, DISTANCE_MAX};
 pub use packet::{Predecessor, RedBlock, RedPacket};
 

@@ -3,7 +3,7 @@
 //! Copies multiply what a lossy way has to carry, so where they stay for long the node orders less
 //! of each. Pure, told what the node reports; the member encodes.
 
-use crate::red::{Copies, CopyChoice};
+use crate::red::{Copies, CopyChoice, PathReport};
 
 /// The most that a member is to send Opus with, in whole kbit/s, or that it is to send with its own
 /// setting; ordered by how much is allowed.
@@ -53,10 +53,10 @@ pub(super) struct BitrateChoice {
 
 impl BitrateChoice {
     /// Takes what `CopyChoice::handle_report` takes.
-    pub(super) fn handle_report(&mut self, loss: f32, burst_loss: Option<f32>) {
-        self.copies.handle_report(loss, burst_loss);
+    pub(super) fn handle_report(&mut self, report: &PathReport) {
+        self.copies.handle_report(report);
         let wanted = self.wanted();
-        let is_lossy = wanted < self.order && loss >= LOSSY_MIN;
+        let is_lossy = wanted < self.order && report.loss >= LOSSY_MIN;
         self.lossy_reports = if is_lossy { self.lossy_reports + 1 } else { 0 };
         // Copies are given up late, after calm reports; so there is nothing to wait for then.
         if wanted > self.order || self.lossy_reports == LOSSY_REPORTS {
@@ -109,7 +109,7 @@ mod tests {
         let mut choice = BitrateChoice::default();
         let all = reports.iter().flat_map(|(loss, count)| std::iter::repeat_n(*loss, *count));
         let numbers = all.map(|loss| {
-            choice.handle_report(loss, None);
+            choice.handle_report(&PathReport { loss, ..PathReport::default() });
             choice.order().number()
         });
         numbers.collect()

@@ -122,8 +122,8 @@ impl<E: Engine> Shard<E> {
                 (reception.expected.into(), samples_duration(reception.jitter));
             outbound.rate(CodecQuality::OPUS_MIXED, expected, loss, jitter, reception.round_trip);
             if reception.expected >= REPORTED_MIN {
-                let (loss, burst_loss) = (reception.loss(), reception.burst_loss());
-                self.handle_input(now, id, |leg| EngineInput::Reception { leg, loss, burst_loss });
+                let report = reception.path();
+                self.handle_input(now, id, |leg| EngineInput::Reception { leg, report });
             }
         }
         Ok(())

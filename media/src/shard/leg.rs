@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::codec::samples_duration;
 use crate::engine::{LegConfig, LegKey};
 use crate::leg::{LegId, LegRole, Ssrc};
 use crate::reception::{Reception, ReceptionReport};
-use crate::red::{REPORTED_MIN, UNREPORTED_MAX};
+use crate::red::{PathReport, REPORTED_MIN, UNREPORTED_MAX};
 use crate::rtcp::{
     CompactNtp, ExtendedReport, ExtendedSequence, LossRle, ReportBlocks, ReportPace,
 };
@@ -58,6 +59,12 @@ pub struct RemoteReception {
 }
 
 impl RemoteReception {
+    /// Returns what it tells of the way.
+    pub fn path(&self) -> PathReport {
+        let (loss, burst_loss) = (self.loss(), self.burst_loss());
+        PathReport { loss, burst_loss, jitter: samples_duration(self.jitter) }
+    }
+
     /// Returns the share of packets lost, 0.0 to 1.0.
     pub fn loss(&self) -> f32 {
         f32::from(self.fraction_lost) / FRACTION_ONE
@@ -230,9 +237,10 @@ impl Leg {
             let heard = RemoteReception {
                 fraction_lost: report.fraction_lost,
                 burst_lost,
+                jitter: report.jitter,
                 ..RemoteReception::default()
             };
-            bitrate.handle_report(heard.loss(), heard.burst_loss());
+            bitrate.handle_report(&heard.path());
         }
         Some(report)
     }

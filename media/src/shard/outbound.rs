@@ -12,6 +12,7 @@ use crate::leg::LegId;
 use crate::outbox::Body;
 use crate::quality::{CodecQuality, MosCounts, PacketLoss};
 use crate::reception::ReceptionReport;
+use crate::red::PathReport;
 use crate::rtcp::{REPORT_INTERVAL, REPORT_INTERVAL_MAX};
 use crate::rtp::RtpHeader;
 use crate::rtp::header::PADDING_BIT;
@@ -88,8 +89,8 @@ impl<E: Engine> Shard<E> {
         let Some(conference) = conferences.get_mut(leg.conference) else { return };
         demote_if_quiet(now, leg, conference, counters);
         if leg.is_unreported() {
-            let (leg, loss, burst_loss) = (leg.key, 0.0, Some(0.0));
-            conference.engine.handle_input(now, EngineInput::Reception { leg, loss, burst_loss });
+            let (leg, report) = (leg.key, PathReport::default());
+            conference.engine.handle_input(now, EngineInput::Reception { leg, report });
         }
         let Some(to) = leg.address else { return };
         let (epoch, order) = (conference.epoch, leg.orders.under(*uplink));

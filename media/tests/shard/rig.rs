@@ -125,8 +125,8 @@ impl Engine for Bridge {
     }
 
     fn handle_input(&mut self, _now: Instant, input: EngineInput) {
-        if let EngineInput::Reception { leg, loss, .. } = input {
-            self.receptions.push((leg, loss));
+        if let EngineInput::Reception { leg, report } = input {
+            self.receptions.push((leg, report.loss));
         }
     }
 

@@ -118,7 +118,7 @@ impl Talker {
             self.newest = Some(Newest { index, end, received_at });
         }
         if arrival.is_kept_back {
-            return self.playout.insert_copy(packet);
+            return self.playout.insert_kept(packet);
         }
         self.playout.insert(packet)
     }
