@@ -31,7 +31,8 @@ impl Member {
             role: LegRole::Member,
             receive_key: key(index, 0),
             send_key: key(index, 1),
-            red: true,
+            // As on a clean way once it is known to be one.
+            red: false,
         };
         let grant = shard.add_leg(START, conference, &request).expect("room for every member");
         let sender = SrtpSender::new(&key(index, 0), &[grant.send_ssrc]).expect("one stream");

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use sabha_bridge::{Bridge, BridgeCounters, BridgeResources, BridgeSettings};
 use sabha_media::codec::opus::{Opus, OpusEncoder};
 use sabha_media::codec::{Encoder, EncoderSettings, PAYLOAD_SIZE_MAX};
+use sabha_media::engine::Engine;
 use sabha_media::extension::LevelDbov;
 use sabha_media::outbox::OutboxLimits;
 use sabha_media::rtcp::REPORT_INTERVAL;
@@ -17,9 +19,9 @@ use sabha_mixer::{
 use crate::member::{EPOCH, Member, START, Sealed, Slot};
 use crate::speech::speech;
 
-/// A mixed conference around a real shard with real keys; `prepare`, then `tick`, by turns.
-pub struct Room {
-    shard: Shard<Mixer>,
+/// A conference around a real shard with real keys; `prepare`, then `tick`, by turns.
+pub struct Room<E: Engine = Mixer> {
+    shard: Shard<E>,
     conference: ConferenceKey,
     members: Vec<Member>,
     /// What the talkers say, encoded, over and over; they are the first of the members.
@@ -44,6 +46,49 @@ impl Room {
     /// # Panics
     /// If the shard refuses so many members.
     pub fn packed(talkers: usize, listeners: usize, listener_packet: ListenerPacket) -> Self {
+        let settings = MixerSettings {
+            listener_packet: ListenerPacketSetting::Fixed(listener_packet),
+            members_max: (talkers + listeners) as u32,
+            ..MixerSettings::default()
+        };
+        let mixer = Mixer::new(settings).expect("the settings are in range");
+        let resources = MixerResources::new(Opus, ResourceLimits::default());
+        Self::around(mixer, resources, talkers, listeners)
+    }
+
+    /// Returns what the mixer did so far.
+    ///
+    /// # Panics
+    /// Never: the conference lives as long as the room.
+    pub fn counters(&self) -> &MixerCounters {
+        self.shard.engine(self.conference).expect("the conference is never removed").counters()
+    }
+}
+
+impl Room<Bridge> {
+    /// Makes a conference that is forwarded, and runs its first second.
+    ///
+    /// # Panics
+    /// If the shard refuses so many members.
+    pub fn bridged(talkers: usize, listeners: usize) -> Self {
+        let members_max = (talkers + listeners) as u32;
+        let settings = BridgeSettings { members_max, ..BridgeSettings::default() };
+        let bridge = Bridge::new(settings).expect("the settings are in range");
+        let resources = BridgeResources::new(sabha_bridge::ResourceLimits::default());
+        Self::around(bridge, resources, talkers, listeners)
+    }
+
+    /// Returns what the bridge did so far.
+    ///
+    /// # Panics
+    /// Never: the conference lives as long as the room.
+    pub fn counters(&self) -> &BridgeCounters {
+        self.shard.engine(self.conference).expect("the conference is never removed").counters()
+    }
+}
+
+impl<E: Engine> Room<E> {
+    fn around(engine: E, resources: E::Resources, talkers: usize, listeners: usize) -> Self {
         let members = talkers + listeners;
         let config = ShardConfig {
             index: 0,
@@ -51,21 +96,14 @@ impl Room {
             conferences_max: 1,
             outbox: OutboxLimits {
                 bodies_max: 64,
-                packets_max: 2 * members,
+                packets_max: (1 + talkers) * members,
                 deferred_bodies_max: 8,
             },
             seed: 7,
             tap: None,
         };
-        let resources = MixerResources::new(Opus, ResourceLimits::default());
         let mut shard = Shard::new(config, resources);
-        let settings = MixerSettings {
-            listener_packet: ListenerPacketSetting::Fixed(listener_packet),
-            members_max: members as u32,
-            ..MixerSettings::default()
-        };
-        let mixer = Mixer::new(settings).expect("the settings are in range");
-        let conference = shard.add_conference(mixer, EPOCH).expect("room for one conference");
+        let conference = shard.add_conference(engine, EPOCH).expect("room for one conference");
         let members =
             (0..members).map(|index| Member::join(&mut shard, conference, index)).collect();
         let said = (0..talkers).map(encoded).collect();
@@ -95,8 +133,8 @@ impl Room {
         }
     }
 
-    /// Runs the 20 ms that `prepare` prepared: takes in one packet of each talker, mixes, and
-    /// writes one packet for each member. Returns the datagrams written so far.
+    /// Runs the 20 ms that `prepare` prepared: takes in one packet of each talker, and writes to each
+    /// member what it is sent, a mix or the others' packets. Returns the datagrams written so far.
     pub fn tick(&mut self) -> u64 {
         let now = self.now();
         for sealed in &mut self.uplink {
@@ -108,14 +146,6 @@ impl Room {
         }
         while self.shard.poll_event().is_some() {}
         self.slot.datagrams
-    }
-
-    /// Returns what the mixer did so far.
-    ///
-    /// # Panics
-    /// Never: the conference lives as long as the room.
-    pub fn counters(&self) -> &MixerCounters {
-        self.shard.engine(self.conference).expect("the conference is never removed").counters()
     }
 
     fn now(&self) -> Instant {

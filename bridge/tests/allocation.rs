@@ -1,78 +1,23 @@
 //! The packet path allocates nothing after warm-up.
 //!
 //! Counted by interposing malloc, as in the mixer's test.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "../../media/tests/malloc/mod.rs"]
+mod malloc;
 
-use std::cell::Cell;
-use std::ffi::c_void;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{FRAME, OPUS, QUIET, RED, Room, VOICE, red};
+use malloc::allocated;
 use sabha_bridge::{Bridge, BridgeSettings, GATHER_MAX};
 use sabha_media::engine::{Engine, LegConfig, ReceiveStream};
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::rtp::SequenceNumber;
 use sabha_media::time::Instant;
 use sabha_media::transmit::{DATAGRAM_SIZE_MAX, Datagram, Transmit};
-
-thread_local! {
-    static COUNTING: Cell<bool> = const { Cell::new(false) };
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-    static OCTETS: Cell<usize> = const { Cell::new(0) };
-}
-
-unsafe extern "C" {
-    fn __libc_malloc(size: usize) -> *mut c_void;
-    fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
-    fn __libc_realloc(pointer: *mut c_void, size: usize) -> *mut c_void;
-    fn __libc_memalign(alignment: usize, size: usize) -> *mut c_void;
-}
-
-fn count(size: usize) {
-    if COUNTING.get() {
-        CALLS.set(CALLS.get() + 1);
-        OCTETS.set(OCTETS.get() + size);
-    }
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn malloc(size: usize) -> *mut c_void {
-    count(size);
-    // SAFETY: the allocator that this function stands in for, with its own argument.
-    unsafe { __libc_malloc(size) }
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn calloc(number: usize, size: usize) -> *mut c_void {
-    count(number * size);
-    // SAFETY: as above.
-    unsafe { __libc_calloc(number, size) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn realloc(pointer: *mut c_void, size: usize) -> *mut c_void {
-    count(size);
-    // SAFETY: as above; the caller's pointer came from the same allocator.
-    unsafe { __libc_realloc(pointer, size) }
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
-    count(size);
-    // SAFETY: as above.
-    unsafe { __libc_memalign(alignment, size) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, alignment: usize, size: usize) -> i32 {
-    count(size);
-    // SAFETY: as above; the caller gives a place for the pointer.
-    unsafe { *out = __libc_memalign(alignment, size) };
-    0
-}
 
 /// Throws packets away after they were written, as a socket's fixed slots would take them.
 struct Slot([u8; DATAGRAM_SIZE_MAX], u64);
@@ -81,14 +26,6 @@ impl Transmit for Slot {
     fn transmit(&mut self, _to: SocketAddr, write: impl FnOnce(&mut [u8]) -> usize) {
         self.1 += u64::from(write(&mut self.0) > 0);
     }
-}
-
-#[test]
-fn the_counter_sees_allocations() {
-    COUNTING.set(true);
-    let vector = std::hint::black_box(vec![1_u8; 1_000]);
-    COUNTING.set(false);
-    assert!(!vector.is_empty() && CALLS.get() > 0);
 }
 
 #[test]
@@ -107,14 +44,14 @@ fn silent_member_takes_less_than_half_a_kib() {
     };
     let taken = |members: u16| {
         let legs: Vec<_> = (0..members).map(leg).collect();
-        OCTETS.set(0);
-        COUNTING.set(true);
-        let mut bridge = Box::new(Bridge::new(BridgeSettings::default()).unwrap());
-        for leg in legs {
-            bridge.add_leg(Instant::ZERO, leg).unwrap();
-        }
-        COUNTING.set(false);
-        OCTETS.get()
+        let join = || {
+            let mut bridge = Box::new(Bridge::new(BridgeSettings::default()).unwrap());
+            for leg in legs {
+                bridge.add_leg(Instant::ZERO, leg).unwrap();
+            }
+            bridge
+        };
+        allocated(join).1.octets
     };
     let (one, thousand) = (taken(1), taken(1_024));
     println!("a conference of one takes {one} octets, one of 1,024 {thousand}");
@@ -150,17 +87,14 @@ fn allocations(gather: Duration) -> u64 {
     run(&mut room, warm_up, &mut slot);
     let uplinks = uplinks(&mut room, 1_000..1_500);
     let (sent, before) = (slot.1, *room.bridge().counters());
-    CALLS.set(0);
-    COUNTING.set(true);
-    let uplinks = run(&mut room, uplinks, &mut slot);
-    COUNTING.set(false);
+    let (uplinks, allocated) = allocated(|| run(&mut room, uplinks, &mut slot));
     let after = room.bridge().counters();
     assert!(slot.1 - sent > 10_000 && after.switches > before.switches + 10, "{after:?}");
     assert!(after.lookback_sent > before.lookback_sent && after.recovered > before.recovered);
     assert!(after.packets_by_copies[1] > before.packets_by_copies[1] + 500);
     assert_eq!(after.padding_octets > before.padding_octets, !gather.is_zero());
     drop(uplinks);
-    CALLS.get()
+    allocated.calls
 }
 
 /// The packets of these ticks, some of them lost: half of the twelve members talk at a time, for 0.8

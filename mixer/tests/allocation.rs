@@ -1,16 +1,17 @@
 //! The packet path allocates nothing after warm-up.
 //!
 //! Counted by interposing malloc, since a Rust allocator does not see libopus.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "../../media/tests/malloc/mod.rs"]
+mod malloc;
 
-use std::cell::Cell;
-use std::ffi::c_void;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Room, tone};
+use malloc::allocated;
 use sabha_media::engine::{Engine, EngineInput, LegConfig, ReceiveStream};
 use sabha_media::leg::{LegId, LegRole, Ssrc};
 use sabha_media::red::PathReport;
@@ -19,62 +20,6 @@ use sabha_media::time::Instant;
 use sabha_media::transmit::{DATAGRAM_SIZE_MAX, Datagram, Transmit};
 use sabha_mixer::{Effort, ListenerPacket, Mixer, MixerSettings};
 
-thread_local! {
-    static COUNTING: Cell<bool> = const { Cell::new(false) };
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-    static OCTETS: Cell<usize> = const { Cell::new(0) };
-}
-
-unsafe extern "C" {
-    fn __libc_malloc(size: usize) -> *mut c_void;
-    fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
-    fn __libc_realloc(pointer: *mut c_void, size: usize) -> *mut c_void;
-    fn __libc_memalign(alignment: usize, size: usize) -> *mut c_void;
-}
-
-fn count(size: usize) {
-    if COUNTING.get() {
-        CALLS.set(CALLS.get() + 1);
-        OCTETS.set(OCTETS.get() + size);
-    }
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn malloc(size: usize) -> *mut c_void {
-    count(size);
-    // SAFETY: the allocator that this function stands in for, with its own argument.
-    unsafe { __libc_malloc(size) }
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn calloc(number: usize, size: usize) -> *mut c_void {
-    count(number * size);
-    // SAFETY: as above.
-    unsafe { __libc_calloc(number, size) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn realloc(pointer: *mut c_void, size: usize) -> *mut c_void {
-    count(size);
-    // SAFETY: as above; the caller's pointer came from the same allocator.
-    unsafe { __libc_realloc(pointer, size) }
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
-    count(size);
-    // SAFETY: as above.
-    unsafe { __libc_memalign(alignment, size) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, alignment: usize, size: usize) -> i32 {
-    count(size);
-    // SAFETY: as above; the caller gives a place for the pointer.
-    unsafe { *out = __libc_memalign(alignment, size) };
-    0
-}
-
 /// Throws packets away after they were written, as a socket's fixed slots would take them.
 struct Slot([u8; DATAGRAM_SIZE_MAX], u64);
 
@@ -82,14 +27,6 @@ impl Transmit for Slot {
     fn transmit(&mut self, _to: SocketAddr, write: impl FnOnce(&mut [u8]) -> usize) {
         self.1 += u64::from(write(&mut self.0) > 0);
     }
-}
-
-#[test]
-fn the_counter_sees_allocations() {
-    COUNTING.set(true);
-    let vector = std::hint::black_box(vec![1_u8; 1_000]);
-    COUNTING.set(false);
-    assert!(!vector.is_empty() && CALLS.get() > 0);
 }
 
 #[test]
@@ -107,14 +44,14 @@ fn idle_conference_with_a_silent_member_takes_less_than_two_kib() {
     };
     let taken = |members: u16| {
         let legs: Vec<_> = (0..members).map(leg).collect();
-        OCTETS.set(0);
-        COUNTING.set(true);
-        let mut mixer: Box<Mixer> = Box::new(Mixer::new(MixerSettings::default()).unwrap());
-        for leg in legs {
-            mixer.add_leg(Instant::ZERO, leg).unwrap();
-        }
-        COUNTING.set(false);
-        OCTETS.get()
+        let join = || {
+            let mut mixer: Box<Mixer> = Box::new(Mixer::new(MixerSettings::default()).unwrap());
+            for leg in legs {
+                mixer.add_leg(Instant::ZERO, leg).unwrap();
+            }
+            mixer
+        };
+        allocated(join).1.octets
     };
     let (one, thousand) = (taken(1), taken(1_024));
     println!("a conference of one takes {one} octets, one of 1,024 {thousand}");
@@ -220,18 +157,17 @@ fn counted(
 ) -> u64 {
     let mut slot = Slot([0; DATAGRAM_SIZE_MAX], 0);
     let events = std::iter::from_fn(|| room.shard.poll_event()).count();
-    CALLS.set(0);
-    COUNTING.set(true);
-    for (index, (at, from, datagram)) in uplinks.iter_mut().enumerate() {
-        before(room, index);
-        while let Some(due) = room.shard.poll_timeout().filter(|due| due < at) {
-            room.shard.handle_timeout(due, &mut slot);
+    let ((), allocated) = allocated(|| {
+        for (index, (at, from, datagram)) in uplinks.iter_mut().enumerate() {
+            before(room, index);
+            while let Some(due) = room.shard.poll_timeout().filter(|due| due < at) {
+                room.shard.handle_timeout(due, &mut slot);
+            }
+            let datagram = Datagram { from: *from, received_at: *at, bytes: datagram };
+            room.shard.handle_datagram(*at, datagram, &mut slot);
+            while room.shard.poll_event().is_some() {}
         }
-        let datagram = Datagram { from: *from, received_at: *at, bytes: datagram };
-        room.shard.handle_datagram(*at, datagram, &mut slot);
-        while room.shard.poll_event().is_some() {}
-    }
-    COUNTING.set(false);
+    });
     assert!(events > 0 && slot.1 > 12 * 150, "it did work: {} packets", slot.1);
-    CALLS.get()
+    allocated.calls
 }

@@ -28,6 +28,7 @@ pub fn run(name: &str) -> ExitCode {
         Some(("opus", "decode")) => decode(),
         Some(("shard", receivers)) => forward(receivers.parse().expect("a number of receivers")),
         Some(("mixer", listeners)) => tick(listeners, ListenerPacket::Ms20),
+        Some(("bridge", listeners)) => bridge(listeners.parse().expect("a number of listeners")),
         Some(("packed", listeners)) => tick(listeners, ListenerPacket::Ms60),
         _ => {
             eprintln!("bench-table: there is no path {name}; see benches/src/table/paths.rs");
@@ -143,6 +144,14 @@ fn forward(receivers: usize) {
 fn tick(listeners: &str, packet: ListenerPacket) {
     let listeners = listeners.parse().expect("a number of listeners");
     let mut room = Room::packed(TALKERS, listeners, packet);
+    for _ in 0..RUNS {
+        room.prepare();
+        counted(|| room.tick());
+    }
+}
+
+fn bridge(listeners: usize) {
+    let mut room = Room::bridged(TALKERS, listeners);
     for _ in 0..RUNS {
         room.prepare();
         counted(|| room.tick());

@@ -79,6 +79,7 @@ impl Bridged {
         let settings = MemberSettings {
             receive_ssrcs: ssrcs.clone(),
             mode: Mode::Bridge,
+            log_timing: false,
             ..settings(1, clock, (Ssrc(1), ssrcs[0]), PLAYOUT_DELAY, Live::default())
         };
         let member = Member::with(1, &settings, Schedule::new(Vec::new(), 0.0, 1));
@@ -116,27 +117,43 @@ impl Bridged {
     /// Forwards all that is said in the first `frames` frames, but for what is lost on its way to
     /// the bridge: voice and frame.
     pub fn play(&mut self, frames: usize, turns: &[Turn], is_lost: impl Fn(usize, usize) -> bool) {
+        for (at, mut packet) in self.forward(frames, turns, is_lost) {
+            self.run_until(at);
+            let datagram = Datagram { from: NODE, received_at: at, bytes: &mut packet };
+            self.member.media.handle_datagram(at, datagram, &mut Wire::default());
+        }
+        self.run_until(START + FRAME * (frames as u32 + 25));
+    }
+
+    /// Returns all that `play` hands over, and when.
+    pub fn forward(
+        &mut self,
+        frames: usize,
+        turns: &[Turn],
+        is_lost: impl Fn(usize, usize) -> bool,
+    ) -> Vec<(Instant, Vec<u8>)> {
+        let mut packets = Vec::new();
         for frame in 0..frames {
             let at = START + FRAME * (frame as u32 + 1);
-            self.run_until(at);
             for turn in turns.iter().filter(|turn| (turn.from..turn.to).contains(&frame)) {
                 let first =
                     if frame == turn.from { frame.saturating_sub(LOOK_BACK) } else { frame };
                 for sent in first..=frame {
                     if !is_lost(turn.voice, sent) {
-                        self.forward(turn, sent, frame, sent == first && first < frame);
+                        let marker = sent == first && first < frame;
+                        packets.push((at, self.packet(turn, sent, frame, marker)));
                     }
                 }
             }
         }
-        self.run_until(START + FRAME * (frames as u32 + 25));
+        packets
     }
 
     pub fn command(&mut self, command: MemberCommand) {
         self.member.media.handle_command(self.now, command, &mut Wire::default());
     }
 
-    fn forward(&mut self, turn: &Turn, sent: usize, now: usize, marker: bool) {
+    fn packet(&mut self, turn: &Turn, sent: usize, now: usize, marker: bool) -> Vec<u8> {
         let (slot, voice) = (&mut self.slots[turn.slot], &mut self.voices[turn.voice]);
         let incoming = (sent as u16, (sent * FRAME_SAMPLES) as u32);
         let holds = slot.voice == Some(turn.voice)
@@ -179,8 +196,8 @@ impl Bridged {
         length += payload.len() + padding;
         packet[length - 1] = padding as u8;
         let length = self.sender.protect_rtp(&mut packet, length).unwrap();
-        let datagram = Datagram { from: NODE, received_at: self.now, bytes: &mut packet[..length] };
-        self.member.media.handle_datagram(self.now, datagram, &mut Wire::default());
+        packet.truncate(length);
+        packet
     }
 
     fn run_until(&mut self, end: Instant) {

@@ -44,7 +44,7 @@ impl Delays {
             settings,
             clock: StreamClock::default(),
             earliest: RecentMin::new(EARLIEST_WINDOW),
-            histogram: Histogram::new(),
+            histogram: Histogram::new(LATE_SHARE),
             longest: RecentMin::new(LONGEST_WINDOW),
             newest_at: Instant::ZERO,
             weight: 0.0,
@@ -111,7 +111,7 @@ impl Delays {
     /// Returns what nearly all packets need, by those that came, and more where that is much: the
     /// latest of a few is not the latest of a hundred.
     fn spread_with_margin(&self) -> Duration {
-        let high = Duration::from_millis(self.histogram.high(LATE_SHARE) as u64);
+        let high = Duration::from_millis(self.histogram.high() as u64);
         let few = FEW / self.histogram.total().max(FEW) - FEW * LATE_SHARE;
         high + high.saturating_sub(STEADY).mul_f64(self.settings.margin() + few.max(0.0))
     }
