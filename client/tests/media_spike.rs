@@ -87,7 +87,6 @@ fn left_over(talker_network: &str, listener_network: &str, seed: u64) -> f64 {
     let usual = before.iter().copied().fold(0.0, f64::max);
     assert!(in_seconds(10.0, 12.0).iter().any(|delay| *delay > usual + 100.0), "{delays:.0?}");
     let most = after.iter().map(|delay| delay - usual).max_by(|a, b| a.abs().total_cmp(&b.abs()));
-    println!("{usual:.0}: {delays:.0?}");
     most.unwrap()
 }
 
@@ -108,7 +107,6 @@ fn check_jittery(talker_network: &str, listener_network: &str) {
     let left = (1..=SEEDS).map(|seed| left_over(talker_network, listener_network, seed));
     let left: Vec<_> = left.collect();
     let mean = left.iter().sum::<f64>() / SEEDS as f64;
-    println!("mean {mean:.1} of {left:.0?}");
     assert!(mean.abs() <= 20.0 + MEASURED_TO_MS, "{mean} of {left:.0?}");
     assert!(left.iter().all(|left| left.abs() <= 50.0), "{left:.0?}");
 }
