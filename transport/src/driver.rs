@@ -30,7 +30,7 @@ pub struct DriverConfig {
     /// many. Deadlines come on time all the same, after what has arrived by then.
     pub gather: Duration,
     /// Whether they wait only while there is much to do: a thousand datagrams a second, or a tenth of
-    /// the time.
+    /// the time. They never do while an endpoint is not patient.
     pub gather_when_busy: bool,
     /// Messages (commands, additions, removals) that may wait in the queue; at least 1 is used.
     pub commands_max: usize,

@@ -45,4 +45,10 @@ pub trait Endpoint: Send {
 
     /// Learns how busy its thread is, about every `LOAD_INTERVAL`; most endpoints do not care.
     fn handle_load(&mut self, _now: Instant, _load: &Load) {}
+
+    /// Returns whether datagrams may wait for others, for as long as the driver gathers: nothing is
+    /// sent at once for what is in them. Asked as often as the load is told.
+    fn is_patient(&self) -> bool {
+        true
+    }
 }

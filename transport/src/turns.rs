@@ -41,8 +41,9 @@ pub(crate) struct Turns<E: Endpoint> {
     /// Whether the next wait may begin with a pause: there was something to read, and nothing is
     /// left of it.
     may_gather: bool,
-    /// Whether the thread had much to do of late; else there is nothing to save by gathering.
-    is_busy: bool,
+    /// Whether pauses are to anybody's good now: the thread had much to do of late, and nobody waits
+    /// for what it reads.
+    gathers_now: bool,
 }
 
 impl<E: Endpoint> Turns<E> {
@@ -66,7 +67,7 @@ impl<E: Endpoint> Turns<E> {
             gather,
             gather_when_busy,
             may_gather: false,
-            is_busy: false,
+            gathers_now: !gather_when_busy,
         }
     }
 
@@ -85,7 +86,7 @@ impl<E: Endpoint> Turns<E> {
         let now = self.clock.now();
         self.count_busy(now);
         let timeout = until.map(|until| until.saturating_since(now));
-        let gathers = self.may_gather && (self.is_busy || !self.gather_when_busy);
+        let gathers = self.may_gather && self.gathers_now;
         let pause = if gathers { self.gather } else { Duration::ZERO };
         Wait::new(until, timeout, pause)
     }
@@ -141,12 +142,15 @@ impl<E: Endpoint> Turns<E> {
             self.meter.take(now, counters.datagrams_in.value(), counters.datagrams_out.value());
         let many = load.interval.as_micros() / MANY_EVERY.as_micros();
         let has_many = u128::from(load.datagrams_in) >= many;
-        self.is_busy = has_many || load.busy * BUSY_ONE_IN >= load.interval;
+        let mut is_patient = true;
         for index in 0..self.table.places() {
             let Some(slot) = self.table.at(index) else { continue };
             slot.parts.1.handle_load(now, &load);
+            is_patient &= slot.parts.1.is_patient();
             self.arm(index, Instant::ZERO);
         }
+        let is_busy = has_many || load.busy * BUSY_ONE_IN >= load.interval;
+        self.gathers_now = is_patient && (is_busy || !self.gather_when_busy);
     }
 
     fn handle_messages(&mut self) -> usize {
@@ -244,12 +248,11 @@ pub(crate) const WAKE: u64 = u64::MAX;
 const CROWD_MIN: usize = 8;
 
 /// A thread that is busy for one part of so many lets datagrams gather. Chosen: below a tenth, being
-/// woken more often costs nobody anything, and what a bridge forwards leaves a millisecond sooner.
+/// woken more often costs nobody anything.
 const BUSY_ONE_IN: u32 = 10;
 
-/// So does one that datagrams come to this often, however little they ask of it: being woken for
-/// each costs more than each. Chosen: what 10,000 silent members send is gathered, fifty who talk
-/// in threes are not.
+/// So does one that datagrams come to this often: being woken for each costs more than each. Chosen: what
+/// 10,000 silent members send is gathered.
 const MANY_EVERY: Duration = Duration::from_millis(1);
 
 /// Queued messages handled in a turn: chosen so that a full queue takes a few turns, each of which

@@ -20,6 +20,13 @@ pub enum ConferenceEngine {
     Bridge(Bridge),
 }
 
+impl ConferenceEngine {
+    /// Returns whether packets are forwarded rather than mixed.
+    pub fn is_bridge(&self) -> bool {
+        matches!(self, Self::Bridge(_))
+    }
+}
+
 /// Pools of a shard, for conferences of both kinds.
 pub struct ConferenceResources {
     mixer: MixerResources<Opus>,

@@ -69,6 +69,8 @@ pub struct ShardEndpoint {
     events_lost: u64,
     /// Counters of conferences that have ended.
     ended: EngineFigures,
+    /// Conferences that are forwarded.
+    bridges: usize,
     watch: LoadWatch,
 }
 
@@ -80,7 +82,8 @@ impl ShardEndpoint {
         watch: LoadWatch,
     ) -> Self {
         shard.resources_mut().set_load(watch.effort(), Duration::ZERO);
-        Self { shard, events, events_lost: 0, ended: EngineFigures::default(), watch }
+        let ended = EngineFigures::default();
+        Self { shard, events, events_lost: 0, ended, bridges: 0, watch }
     }
 
     /// Returns the figures.
@@ -127,10 +130,14 @@ impl Endpoint for ShardEndpoint {
             // A reply that nobody waits for any more is none the worse for it: control removes
             // what it did not learn of when the session or the conference ends.
             ShardCommand::AddConference { engine, epoch, reply } => {
-                let _ = reply.send(self.shard.add_conference(*engine, epoch));
+                let is_bridge = engine.is_bridge();
+                let added = self.shard.add_conference(*engine, epoch);
+                self.bridges += usize::from(is_bridge && added.is_ok());
+                let _ = reply.send(added);
             }
             ShardCommand::RemoveConference(key) => {
                 if let Some(engine) = self.shard.remove_conference(now, key) {
+                    self.bridges -= usize::from(engine.is_bridge());
                     self.ended.count(&engine);
                 }
             }
@@ -169,5 +176,69 @@ impl Endpoint for ShardEndpoint {
         self.shard.resources_mut().set_load(figures.effort, figures.gather);
         self.shard.set_uplink_order(figures.uplink);
         self.shard.set_bitrate_order(figures.bitrate);
+    }
+
+    fn is_patient(&self) -> bool {
+        self.bridges == 0 || !self.watch.figures().gather.is_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sabha_bridge::{Bridge, BridgeSettings};
+    use sabha_media::codec::opus::Opus;
+    use sabha_media::outbox::OutboxLimits;
+    use sabha_media::shard::ShardConfig;
+    use sabha_mixer::{ListenerPacketSetting, Mixer, MixerSettings};
+
+    use super::super::engine::ConferenceResources;
+    use super::super::load::{LadderSettings, RungSettings};
+    use super::*;
+
+    struct Nowhere;
+
+    impl Transmit for Nowhere {
+        fn transmit(&mut self, _to: std::net::SocketAddr, _write: impl FnOnce(&mut [u8]) -> usize) {
+        }
+    }
+
+    fn add(endpoint: &mut ShardEndpoint, engine: ConferenceEngine) -> ConferenceKey {
+        let (reply, mut added) = oneshot::channel();
+        let epoch = MediaEpoch { counter: 1, rank: 0 };
+        let command = ShardCommand::AddConference { engine: Box::new(engine), epoch, reply };
+        endpoint.handle_command(Instant::ZERO, command, &mut Nowhere);
+        added.try_recv().unwrap().unwrap()
+    }
+
+    #[test]
+    fn shard_waits_for_more_datagrams_only_while_it_forwards_nothing() {
+        let config = ShardConfig {
+            index: 0,
+            legs_max: 8,
+            conferences_max: 8,
+            outbox: OutboxLimits { bodies_max: 8, packets_max: 8, deferred_bodies_max: 0 },
+            seed: 7,
+            tap: None,
+        };
+        let packet = ListenerPacketSetting::Auto;
+        let rungs = RungSettings { complexity_max: 9, complexity_min: 0, packet };
+        let settings = LadderSettings { rungs, load_max: 0.85 };
+        let (events, _taken) = mpsc::channel(8);
+        let watch = LoadWatch::new(&settings, std::sync::Arc::default());
+        let shard = Shard::new(config, ConferenceResources::new());
+        let mut endpoint = ShardEndpoint::new(shard, events, watch);
+        let mixer = Mixer::<Opus>::new(MixerSettings::default()).unwrap();
+        add(&mut endpoint, ConferenceEngine::Mixer(mixer));
+        assert!(endpoint.is_patient());
+        let bridges = [(); 2].map(|()| {
+            let bridge = Bridge::new(BridgeSettings::default()).unwrap();
+            add(&mut endpoint, ConferenceEngine::Bridge(bridge))
+        });
+        for bridge in bridges {
+            assert!(!endpoint.is_patient());
+            let removed = ShardCommand::RemoveConference(bridge);
+            endpoint.handle_command(Instant::ZERO, removed, &mut Nowhere);
+        }
+        assert!(endpoint.is_patient());
     }
 }
