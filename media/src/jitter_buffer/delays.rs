@@ -317,6 +317,24 @@ mod tests {
     }
 
     #[test]
+    fn packet_has_come_when_its_copy_has() {
+        let spread = |has_copies| {
+            let mut delays = Delays::new(SETTINGS);
+            // Every tenth packet comes 90 ms late, its copy with the packet behind it.
+            for index in (1..1_000).filter(|index| index % 10 != 0) {
+                delays.push(&packet(index, 960, Duration::ZERO));
+                match index % 10 {
+                    1 if has_copies => delays.push_copy(&packet(index - 1, 960, MS * 20)),
+                    4 if !has_copies => delays.push(&packet(index - 4, 960, MS * 90)),
+                    _ => {}
+                }
+            }
+            delays.spread()
+        };
+        assert_eq!((spread(true), spread(false)), (MS * 20, MS * 90));
+    }
+
+    #[test]
     fn few_packets_and_a_margin_make_a_long_wait_longer_and_a_short_one_not() {
         let spread = |margin_percent, packets: u64, late_ms: u64| {
             let mut delays = Delays::new(JitterSettings { margin_percent, ..SETTINGS });
