@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use sabha_media::engine::Engine;
 use sabha_media::extension::LevelDbov;
 use sabha_media::leg::{LegRole, Ssrc};
-use sabha_media::rtcp::CompoundWriter;
+use sabha_media::rtcp::{CompactNtp, CompoundWriter, ExtendedSequence, ReportBlock};
 use sabha_media::shard::{ConferenceKey, KeepAlive, LegRequest, MediaEpoch, Shard, keep_alive};
 use sabha_media::srtp::{MasterKey, SrtpSender, SrtpSuite};
 use sabha_media::time::Instant;
@@ -16,6 +16,8 @@ use crate::packet::write_packet;
 /// Sends what a member sends, sealed with its keys.
 pub(crate) struct Member {
     ssrc: Ssrc,
+    /// The streams that it is sent.
+    received: Vec<Ssrc>,
     address: SocketAddr,
     sender: SrtpSender,
 }
@@ -31,14 +33,13 @@ impl Member {
             role: LegRole::Member,
             receive_key: key(index, 0),
             send_key: key(index, 1),
-            // As on a clean way once it is known to be one.
-            red: false,
+            red: true,
         };
         let grant = shard.add_leg(START, conference, &request).expect("room for every member");
         let sender = SrtpSender::new(&key(index, 0), &[grant.send_ssrc]).expect("one stream");
         let port = u16::try_from(index + 1).expect("fewer members than ports");
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { ssrc: grant.send_ssrc, address, sender }
+        Self { ssrc: grant.send_ssrc, received: grant.receive_ssrcs, address, sender }
     }
 
     /// Seals the `nth` packet of its stream.
@@ -49,13 +50,24 @@ impl Member {
         Sealed { from: self.address, bytes, length }
     }
 
-    /// Seals a keep-alive, from which a shard learns the member's address.
-    pub(crate) fn keep_alive(&mut self) -> Sealed {
+    /// Seals a keep-alive, from which a shard learns the member's address, and that of so many
+    /// packets of each stream none was lost; of none it says nothing.
+    pub(crate) fn keep_alive(&mut self, packets: u64) -> Sealed {
         let mut bytes = [0; DATAGRAM_SIZE_MAX];
         let said = KeepAlive::from(EPOCH).to_bytes();
+        let clean = |ssrc: &Ssrc| ReportBlock {
+            ssrc: *ssrc,
+            fraction_lost: 0,
+            cumulative_lost: 0,
+            highest_sequence: ExtendedSequence(packets as u32),
+            jitter: 0,
+            last_sr: CompactNtp::default(),
+            delay_since_last_sr: CompactNtp::default(),
+        };
+        let blocks: Vec<_> = self.received.iter().filter(|_| packets > 0).map(clean).collect();
         let mut writer = CompoundWriter::new(&mut bytes);
         let written = writer
-            .receiver_report(self.ssrc, &[])
+            .receiver_report(self.ssrc, &blocks)
             .and_then(|_| writer.cname(self.ssrc, b"member"))
             .and_then(|_| writer.application(&keep_alive(self.ssrc, &said)));
         written.expect("a keep-alive is far shorter than a datagram");

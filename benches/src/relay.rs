@@ -44,7 +44,7 @@ impl Relay {
         let sender = Member::join(&mut shard, conference, 0);
         let mut slot = Slot::new();
         for index in 1..=receivers {
-            let mut sealed = Member::join(&mut shard, conference, index).keep_alive();
+            let mut sealed = Member::join(&mut shard, conference, index).keep_alive(0);
             shard.handle_datagram(START, sealed.received(START), &mut slot);
         }
         Self { shard, sender, sealed: None, slot, packets: 0 }

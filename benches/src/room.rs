@@ -109,14 +109,17 @@ impl<E: Engine> Room<E> {
         let said = (0..talkers).map(encoded).collect();
         let (uplink, slot) = (Vec::new(), Slot::new());
         let mut room = Self { shard, conference, members, said, uplink, slot, ticks: 0 };
-        for index in 0..room.members.len() {
-            room.keep_alive(index);
-        }
+        room.keep_all_alive();
         for _ in 0..TICKS_PER_SECOND {
             room.prepare();
             room.tick();
         }
+        room.keep_all_alive();
         room
+    }
+
+    fn keep_all_alive(&mut self) {
+        (0..self.members.len()).for_each(|index| self.keep_alive(index));
     }
 
     /// Seals what the talkers send in the next tick, and hands in the keep-alives that are due.
@@ -154,7 +157,9 @@ impl<E: Engine> Room<E> {
 
     fn keep_alive(&mut self, index: usize) {
         let now = self.now();
-        let mut sealed = self.members[index].keep_alive();
+        // As a member does, which reports first when there is enough to tell of.
+        let told = if self.ticks < TICKS_PER_SECOND.into() { 0 } else { self.ticks };
+        let mut sealed = self.members[index].keep_alive(told);
         self.shard.handle_datagram(now, sealed.received(now), &mut self.slot);
     }
 }

@@ -178,7 +178,9 @@ impl<C: Codec> FanOut<'_, C> {
             stream.copies.begin();
         }
         let copies = stream.copies.advance();
-        if let Some(body) = self.redundant(copies, personal) {
+        if copies != Copies::None
+            && let Some(body) = self.redundant(copies, personal)
+        {
             self.counters.packets_by_copies[copies.count() - 1] += 1;
             self.queue(stream, (self.red_payload_type, body), 1, 0);
             return;

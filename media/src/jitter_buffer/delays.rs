@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::histogram::Histogram;
 use super::recent::RecentMin;
-use super::{BufferedPacket, JitterSettings, duration, nanos};
+use super::{BufferedPacket, JitterSettings, nanos, samples_nanos};
 use crate::codec::FRAME_SAMPLES;
 use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
@@ -15,7 +15,11 @@ use crate::time::Instant;
 /// so packets of every length agree. Only differences between delays mean anything.
 #[derive(Clone)]
 pub struct Delays {
-    settings: JitterSettings,
+    /// The bounds of what packets wait, in ns.
+    target_min: i64,
+    target_max: i64,
+    /// The share of a long wait that is waited for besides.
+    margin: f64,
     clock: StreamClock,
     /// The smallest delays of the last seconds, in ns: a clock that drifts, or that moves because
     /// a mixer's tick does, is no jitter.
@@ -31,17 +35,20 @@ pub struct Delays {
     newest: Option<(u64, RtpTimestamp)>,
     /// By how many ns the last of the packets was late that a spurt began with, all at once.
     onset: Option<i64>,
-    /// Nearly all are at most so much later than the earliest.
-    spread: Duration,
-    /// By how much more copies of a packet may come later than itself.
-    redundancy: Duration,
+    /// Nearly all are at most so many ns later than the earliest.
+    spread: i64,
+    /// By how many ns more copies of a packet may come later than itself.
+    redundancy: i64,
 }
 
 impl Delays {
     /// Knows nothing of a stream yet.
     pub fn new(settings: JitterSettings) -> Self {
+        let target_min = nanos(settings.target_min);
         Self {
-            settings,
+            target_min,
+            target_max: nanos(settings.target_max).max(target_min),
+            margin: settings.margin(),
             clock: StreamClock::default(),
             earliest: RecentMin::new(EARLIEST_WINDOW),
             histogram: Histogram::new(LATE_SHARE),
@@ -50,8 +57,8 @@ impl Delays {
             weight: 0.0,
             newest: None,
             onset: None,
-            spread: Duration::ZERO,
-            redundancy: Duration::ZERO,
+            spread: 0,
+            redundancy: 0,
         }
     }
 
@@ -62,58 +69,67 @@ impl Delays {
     /// others were kept by their sender until there was something to hear. A packet without payload
     /// is a probe, and begins nothing.
     pub fn push(&mut self, packet: &BufferedPacket<'_>) {
-        let length = duration(packet.samples);
-        let since = packet.received_at.saturating_since(self.newest_at);
+        let length = samples_nanos(packet.samples);
+        let since = packet.received_at.nanos_after(self.newest_at);
         self.newest_at = self.newest_at.max(packet.received_at);
         if since >= EARLIEST_FOR {
             self.earliest = RecentMin::new(EARLIEST_WINDOW);
         }
-        self.longest.push(-nanos(length));
+        self.longest.push(-length);
         let begins = self.begins_spurt(packet);
         let behind = packet.timestamp.wrapping_add(packet.samples);
         if self.newest.is_none_or(|(index, _)| index < packet.index) {
             self.newest = Some((packet.index, behind));
         }
-        self.clock.advance(behind);
-        self.earliest.push(self.delay(packet.received_at, behind));
-        let late = self.late(packet.received_at, behind);
-        let weight = (since.as_secs_f64() / length.as_secs_f64()).clamp(WEIGHT_MIN, 1.0);
+        let due = self.clock.advance(behind);
+        let delay = packet.received_at.nanos_after(Instant::ZERO).wrapping_sub(due);
+        self.earliest.push(delay);
+        let late = self.lateness(delay);
+        let weight = if since >= length { 1.0 } else { since as f64 / length as f64 };
+        let weight = weight.max(WEIGHT_MIN);
         if begins || self.onset.is_some() && weight < HELD_UP {
             self.onset = Some(late);
             return;
         }
         if let Some(onset) = self.onset.take() {
-            self.histogram.add(bin(onset), 1.0);
+            self.count(onset, 1.0);
         }
         self.weight = weight;
-        self.histogram.add(bin(late), weight);
-        self.spread = self.spread_with_margin();
+        self.count(late, weight);
     }
 
     /// Takes in that a packet came as a copy in the last one; it counts as much as that one.
     pub(super) fn push_copy(&mut self, copy: &BufferedPacket<'_>) {
         let late = self.late(copy.received_at, copy.timestamp.wrapping_add(copy.samples));
-        self.histogram.add(bin(late), self.weight);
+        self.count(late, self.weight);
+    }
+
+    /// Counts a packet that was so many ns late.
+    fn count(&mut self, late: i64, weight: f64) {
+        self.histogram.add(bin(late), weight);
         self.spread = self.spread_with_margin();
     }
 
-    /// Returns the delay of a packet, in ns, by the timestamp behind it.
-    fn delay(&self, received_at: Instant, behind: RtpTimestamp) -> i64 {
-        received_at.nanos_after(Instant::ZERO).saturating_sub(self.clock.at(behind))
+    /// Returns by how many ns a packet is later than the earliest, by the timestamp behind it.
+    fn late(&self, received_at: Instant, behind: RtpTimestamp) -> i64 {
+        let due = self.clock.at(behind);
+        self.lateness(received_at.nanos_after(Instant::ZERO).wrapping_sub(due))
     }
 
-    /// Returns by how much that is more than the least, in ns.
-    fn late(&self, received_at: Instant, behind: RtpTimestamp) -> i64 {
-        let delay = self.delay(received_at, behind);
+    /// Returns by how much a delay is more than the least, in ns.
+    fn lateness(&self, delay: i64) -> i64 {
         delay.saturating_sub(self.earliest.min().unwrap_or(delay)).max(0)
     }
 
     /// Returns what nearly all packets need, by those that came, and more where that is much: the
-    /// latest of a few is not the latest of a hundred.
-    fn spread_with_margin(&self) -> Duration {
-        let high = Duration::from_millis(self.histogram.high() as u64);
+    /// latest of a few is not the latest of a hundred. In ns.
+    fn spread_with_margin(&self) -> i64 {
+        let high = self.histogram.high() as i64 * BIN_NANOS;
+        if high <= STEADY {
+            return high;
+        }
         let few = FEW / self.histogram.total().max(FEW) - FEW * LATE_SHARE;
-        high + high.saturating_sub(STEADY).mul_f64(self.settings.margin() + few.max(0.0))
+        high + ((high - STEADY) as f64 * (self.margin + few.max(0.0))) as i64
     }
 
     /// Tells whether the sender was silent before this packet: nothing is missing, and yet the
@@ -125,41 +141,45 @@ impl Delays {
 
     /// Tells how much later than a packet the copies of it may come that are worth waiting for.
     pub(super) fn set_redundancy(&mut self, redundancy: Duration) {
-        self.redundancy = redundancy;
+        self.redundancy = nanos(redundancy);
     }
 
     /// Returns whether copies are waited for.
     pub(super) fn has_redundancy(&self) -> bool {
-        !self.redundancy.is_zero()
+        self.redundancy > 0
     }
 
     /// Returns how long the earliest packets wait.
     pub(super) fn target(&self) -> Duration {
-        (self.settings.target_min + self.spread + self.redundancy).min(self.max())
+        to_duration(self.target_nanos())
+    }
+
+    fn target_nanos(&self) -> i64 {
+        let wanted = self.target_min.saturating_add(self.spread).saturating_add(self.redundancy);
+        wanted.min(self.target_max)
     }
 
     /// Returns how much later than the earliest nearly all packets come.
     pub(super) fn spread(&self) -> Duration {
-        self.spread
+        to_duration(self.spread)
     }
 
     /// Returns within what time packets overtake each other, now that one came: after a stall those
     /// that were held up do, as far as they come late.
     pub fn disorder(&self, received_at: Instant, timestamp: RtpTimestamp) -> Duration {
         let late = self.late(received_at, timestamp.wrapping_add(FRAME_SAMPLES as u32));
-        self.spread.max(Duration::from_nanos(late.unsigned_abs()))
+        to_duration(self.spread.max(late))
     }
 
-    /// Returns beyond what no packet waits.
-    pub(super) fn max(&self) -> Duration {
-        self.settings.target_max.max(self.settings.target_min)
+    /// Returns beyond how many ns no packet waits.
+    pub(super) fn max(&self) -> i64 {
+        self.target_max
     }
 
-    /// Returns how long a packet waits at least.
-    pub(super) fn wait(&self, packet: &BufferedPacket<'_>) -> Duration {
+    /// Returns how many ns a packet waits at least.
+    pub(super) fn wait(&self, packet: &BufferedPacket<'_>) -> i64 {
         let early = self.margin(packet.received_at, packet.timestamp).saturating_neg();
-        let early = Duration::from_nanos(u64::try_from(early).unwrap_or(0));
-        early.clamp(self.settings.target_min, self.target())
+        early.clamp(self.target_min, self.target_nanos())
     }
 
     /// Returns by how much a schedule that plays the sample of `timestamp` at `now` is later than
@@ -167,13 +187,13 @@ impl Delays {
     pub(super) fn margin(&self, now: Instant, timestamp: RtpTimestamp) -> i64 {
         let longest = self.longest.min().unwrap_or(0).saturating_neg();
         let earliest = self.earliest.min().unwrap_or(0);
-        let suited = earliest.saturating_add(nanos(self.target())).saturating_add(longest);
-        let schedule = now.nanos_after(Instant::ZERO).saturating_sub(self.clock.at(timestamp));
+        let suited = earliest.saturating_add(self.target_nanos()).saturating_add(longest);
+        let schedule = now.nanos_after(Instant::ZERO).wrapping_sub(self.clock.at(timestamp));
         schedule.saturating_sub(suited)
     }
 }
 
-/// Maps timestamps to time, in ns from an arbitrary origin.
+/// Maps timestamps to time, in ns from an arbitrary origin; wraps as they do, if after centuries.
 #[derive(Clone, Copy, Default)]
 struct StreamClock {
     newest: Option<(RtpTimestamp, i64)>,
@@ -190,8 +210,12 @@ impl StreamClock {
     fn at(&self, timestamp: RtpTimestamp) -> i64 {
         let Some((newest, at)) = self.newest else { return 0 };
         let samples = i64::from(timestamp.distance_from(newest));
-        at.saturating_add(samples * 62_500 / 3)
+        at.wrapping_add(samples * 62_500 / 3)
     }
+}
+
+fn to_duration(nanos: i64) -> Duration {
+    Duration::from_nanos(nanos.max(0).unsigned_abs())
 }
 
 fn bin(late: i64) -> usize {
@@ -207,8 +231,8 @@ const LATE_SHARE: f64 = 0.0075;
 /// A packet of less weight was held up with the one before.
 const HELD_UP: f64 = 0.5;
 
-/// Packets that vary by no more than this need no margin: a busy machine, not a network.
-const STEADY: Duration = Duration::from_millis(10);
+/// Packets that vary by no more ns than this need no margin: a busy machine, not a network.
+const STEADY: i64 = 10 * BIN_NANOS;
 
 /// Of normally distributed delays the latest of a hundred is later than the latest of n by about
 /// this part of n; that of fewer than so many tells nothing.
@@ -217,8 +241,8 @@ const FEW: f64 = 8.0;
 /// Packets of which the earliest are known: two to four seconds of 20 ms packets.
 const EARLIEST_WINDOW: u32 = 100;
 
-/// How long the earliest are known without a packet: a clock drifts by 2 ms at most meanwhile.
-const EARLIEST_FOR: Duration = Duration::from_secs(10);
+/// How many ns the earliest are known without a packet: a clock drifts by 2 ms at most meanwhile.
+const EARLIEST_FOR: i64 = 10_000_000_000;
 
 /// Packets of which the longest are known: half a second to a second.
 const LONGEST_WINDOW: u32 = 25;
@@ -242,7 +266,7 @@ mod tests {
 
     fn packet(index: u64, samples: u32, late: Duration) -> BufferedPacket<'static> {
         let timestamp = index as u32 * samples;
-        let at = Instant::from_millis(900) + duration(timestamp + samples) + late;
+        let at = Instant::from_millis(900) + to_duration(samples_nanos(timestamp + samples)) + late;
         BufferedPacket {
             index,
             timestamp: RtpTimestamp(timestamp),
@@ -251,6 +275,10 @@ mod tests {
             received_at: at,
             payload: b"sound",
         }
+    }
+
+    fn wait(delays: &Delays, packet: &BufferedPacket<'_>) -> Duration {
+        to_duration(delays.wait(packet))
     }
 
     #[test]
@@ -266,9 +294,13 @@ mod tests {
         assert!((MS * 33..=MS * 34).contains(&delays.target()), "{:?}", delays.target());
         let early = packet(2_000, 960, Duration::ZERO);
         let late = packet(2_000, 960, MS * 25);
-        assert!((MS * 33..=MS * 34).contains(&delays.wait(&early)), "{:?}", delays.wait(&early));
-        assert!((MS * 8..=MS * 9).contains(&delays.wait(&late)), "{:?}", delays.wait(&late));
-        assert_eq!(delays.wait(&packet(2_000, 960, MS * 90)), MS * 4);
+        assert!(
+            (MS * 33..=MS * 34).contains(&wait(&delays, &early)),
+            "{:?}",
+            wait(&delays, &early)
+        );
+        assert!((MS * 8..=MS * 9).contains(&wait(&delays, &late)), "{:?}", wait(&delays, &late));
+        assert_eq!(wait(&delays, &packet(2_000, 960, MS * 90)), MS * 4);
     }
 
     #[test]
@@ -355,13 +387,13 @@ mod tests {
             delays.push(&packet(index, 2_880, Duration::ZERO));
         }
         let first = packet(60, 2_880, Duration::ZERO);
-        assert_eq!((delays.target(), delays.wait(&first)), (MS * 4, MS * 4));
+        assert_eq!((delays.target(), wait(&delays, &first)), (MS * 4, MS * 4));
         assert_eq!(delays.margin(first.received_at + MS * 14, first.timestamp), 10_000_000);
         for index in 183..250 {
             delays.push(&packet(index, 960, Duration::ZERO));
         }
         let short = packet(250, 960, Duration::ZERO);
-        assert_eq!((delays.target(), delays.wait(&short)), (MS * 4, MS * 4));
+        assert_eq!((delays.target(), wait(&delays, &short)), (MS * 4, MS * 4));
     }
 
     #[test]
@@ -372,6 +404,6 @@ mod tests {
         }
         delays.set_redundancy(MS * 40);
         assert_eq!(delays.target(), MS * 200);
-        assert_eq!(delays.wait(&packet(200, 960, Duration::ZERO)), MS * 200);
+        assert_eq!(wait(&delays, &packet(200, 960, Duration::ZERO)), MS * 200);
     }
 }

@@ -22,7 +22,7 @@ impl Histogram {
 
     /// Adds a value of this weight, from 0 to 1.
     pub(super) fn add(&mut self, value: usize, weight: f64) {
-        self.unit *= 1.0 + weight / MEMORY;
+        self.unit += self.unit * weight * (1.0 / MEMORY);
         if self.unit > UNIT_MAX {
             self.normalise();
         }

@@ -119,7 +119,7 @@ pub struct JitterBuffer {
 struct Position {
     index: u64,
     timestamp: RtpTimestamp,
-    /// When it is due.
+    /// When it was found missing; before that, when the packet before it was given out.
     due: Instant,
     /// How many samples the packet before it stood for.
     samples: u32,
@@ -250,6 +250,14 @@ impl JitterBuffer {
     /// it, quiet packets before the first sound are dropped. `wanted` samples are needed now: so
     /// much is concealed if it is not known whether a packet is lost.
     pub fn pull(&mut self, now: Instant, may_skip: bool, wanted: u32) -> Pull<'_> {
+        match self.next_in_order() {
+            Some(place) => self.give(now, place, false),
+            None => self.decide(now, may_skip, wanted),
+        }
+    }
+
+    #[inline(never)]
+    fn decide(&mut self, now: Instant, may_skip: bool, wanted: u32) -> Pull<'_> {
         loop {
             let expected = self.position.map(|position| position.index);
             let Some((place, packet)) = self.ring.oldest(expected) else {
@@ -272,9 +280,7 @@ impl JitterBuffer {
                 Some(hole) => self.concealed == hole || self.concealed < CONCEALED_MAX,
                 None => false,
             };
-            let waited = now.saturating_since(packet.received_at);
-            let has_waited = waited >= self.delays.wait(&packet);
-            if !is_at_its_time && !has_waited {
+            if !is_at_its_time && !self.has_waited(now, &packet) {
                 return Pull::Idle;
             }
             let is_given_up = may_skip && self.is_given_up(&packet, hole);
@@ -287,10 +293,19 @@ impl JitterBuffer {
             }
             let skips = may_skip && is_dispensable;
             if skips {
-                self.slack.shift(-nanos(duration(packet.samples)));
+                self.slack.shift(-samples_nanos(packet.samples));
             }
             return self.give(now, place, skips || is_given_up);
         }
+    }
+
+    /// Finds the packet that is due if nothing was concealed or given up before it, and none behind
+    /// it could be played instead: then there is nothing to decide.
+    fn next_in_order(&self) -> Option<Place> {
+        let position = self.position?;
+        let place = self.ring.find(position.index, position.timestamp)?;
+        let is_plain = self.concealed == 0 && self.passed.is_none();
+        (is_plain && self.ring.follower(position.index).is_none()).then_some(place)
     }
 
     /// Returns the packet that follows directly on what was last asked to be concealed, if it is
@@ -472,10 +487,9 @@ impl JitterBuffer {
             {
                 // Where packets become longer, the first one comes later by what it holds more:
                 // that is its sender's doing, and no reason to wait longer for those behind it.
-                let longer = duration(packet.samples.saturating_sub(position.samples));
-                let due = position.due + duration(hole) + longer;
-                let late_by = packet.received_at.saturating_since(due);
-                if longer.is_zero() || !late_by.is_zero() {
+                let longer = packet.samples.saturating_sub(position.samples);
+                let due = behind(position.due, hole + longer);
+                if longer == 0 || packet.received_at > due {
                     self.counters.late += 1;
                     self.late_recently += 1;
                 }
@@ -491,15 +505,14 @@ impl JitterBuffer {
         self.passed = None;
         let packet = self.ring.take(place);
         self.schedule = Some((now, packet.timestamp));
-        let length = duration(packet.samples);
         let given = self.position.map_or(0, |position| {
             let passed = u32::try_from(packet.index - position.index).unwrap_or(u32::MAX);
-            position.given.checked_shl(passed.saturating_add(1)).unwrap_or(0)
+            (position.given << 1).checked_shl(passed).unwrap_or(0)
         });
         self.position = Some(Position {
             index: packet.index.saturating_add(1),
             timestamp: packet.timestamp.wrapping_add(packet.samples),
-            due: if skips { now } else { now + length },
+            due: now,
             samples: packet.samples,
             given: given | 1,
         });
@@ -519,6 +532,10 @@ impl JitterBuffer {
         Pull::Play(packet)
     }
 
+    fn has_waited(&self, now: Instant, packet: &BufferedPacket<'_>) -> bool {
+        now.nanos_after(packet.received_at).max(0) >= self.delays.wait(packet)
+    }
+
     /// Tells whether a packet that was concealed is better given up: its follower is here in time,
     /// and such packets are rare. Playing it would lengthen the delay of all that follow; where
     /// copies are to be waited for, that is as it should be.
@@ -536,18 +553,17 @@ impl JitterBuffer {
     /// pause, or than the target may ever be.
     fn is_dispensable(&self, now: Instant, packet: &BufferedPacket<'_>) -> bool {
         let Some(next) = self.ring.follower(packet.index) else { return false };
-        let waited = now.nanos_after(packet.received_at);
         let Some(slack) = self.slack.min() else {
-            let next_has_waited = now.saturating_since(next.received_at) >= self.delays.wait(&next);
-            return is_quiet(&self.settings, packet) && next_has_waited;
+            return is_quiet(&self.settings, packet) && self.has_waited(now, &next);
         };
-        let (slack, length) = (slack.min(waited), nanos(duration(packet.samples)));
+        let slack = slack.min(now.nanos_after(packet.received_at));
+        let length = samples_nanos(packet.samples);
         let in_pause = is_quiet(&self.settings, packet) && self.quiet_run >= PAUSE_PACKETS_MIN;
         if in_pause && now >= self.kept_until {
             let surplus = slack - nanos(self.settings.target_min);
             return surplus.min(self.delays.margin(now, packet.timestamp)) >= length;
         }
-        slack >= nanos(self.delays.max()) + length
+        slack >= self.delays.max().saturating_add(length)
     }
 
     /// Returns by how much playout is later than it need be, in ns: every recent packet waited
@@ -575,9 +591,15 @@ fn samples(duration: Duration) -> u32 {
     u32::try_from(samples).unwrap_or(u32::MAX)
 }
 
-/// Returns the duration of so many samples.
-fn duration(samples: u32) -> Duration {
-    Duration::from_nanos(u64::from(samples) * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ))
+/// Returns how many ns so many samples last.
+fn samples_nanos(samples: u32) -> i64 {
+    const { assert!(SAMPLE_RATE_HZ == 48_000) };
+    (u64::from(samples) * 62_500 / 3).cast_signed()
+}
+
+/// Returns when `samples` from `at` on are over.
+fn behind(at: Instant, samples: u32) -> Instant {
+    Instant::from_nanos(at.as_nanos().saturating_add(samples_nanos(samples).unsigned_abs()))
 }
 
 /// Packets by whose smallest wait it is known how early a stream's packets are: half a second to a

@@ -3,47 +3,53 @@
 /// The smallest of the last one to two windows of values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RecentMin {
-    current: Option<i64>,
-    previous: Option<i64>,
-    count: u32,
+    /// The smallest of this window and of the one before; `NONE` if there is none.
+    current: i64,
+    previous: i64,
+    /// How many values this window still takes.
+    left: u32,
     window: u32,
 }
 
 impl RecentMin {
     /// Makes one with windows of so many values.
     pub(super) fn new(window: u32) -> Self {
-        Self { current: None, previous: None, count: 0, window }
+        Self { current: NONE, previous: NONE, left: window, window }
     }
 
     /// Takes in a value.
     pub(super) fn push(&mut self, value: i64) {
-        self.current = Some(self.current.map_or(value, |current| current.min(value)));
-        self.count += 1;
-        if self.count == self.window {
-            self.previous = self.current.take();
-            self.count = 0;
+        self.current = self.current.min(value);
+        self.left -= 1;
+        if self.left == 0 {
+            self.previous = std::mem::replace(&mut self.current, NONE);
+            self.left = self.window;
         }
     }
 
     /// Changes all values by as much.
     pub(super) fn shift(&mut self, by: i64) {
-        self.current = self.current.map(|value| value.saturating_add(by));
-        self.previous = self.previous.map(|value| value.saturating_add(by));
+        for value in [&mut self.current, &mut self.previous] {
+            if *value != NONE {
+                *value = value.saturating_add(by);
+            }
+        }
     }
 
     /// Returns the smallest; `None` before the first.
     pub(super) fn min(&self) -> Option<i64> {
-        match (self.current, self.previous) {
-            (Some(current), Some(previous)) => Some(current.min(previous)),
-            (one, other) => one.or(other),
-        }
+        let min = self.current.min(self.previous);
+        (min != NONE).then_some(min)
     }
 
     /// Returns whether there was a whole window.
     pub(super) fn is_settled(&self) -> bool {
-        self.previous.is_some()
+        self.previous != NONE
     }
 }
+
+/// Stands for no value.
+const NONE: i64 = i64::MAX;
 
 #[cfg(test)]
 mod tests {

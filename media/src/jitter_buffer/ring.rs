@@ -91,6 +91,13 @@ impl Ring {
         Some((Place(place), self.slots[place].packet))
     }
 
+    /// Finds the packet of this index, if it begins at this timestamp.
+    pub(super) fn find(&self, index: u64, timestamp: RtpTimestamp) -> Option<Place> {
+        let place = place_of(index);
+        let Slot { filled, packet, .. } = &self.slots[place];
+        (*filled && packet.index == index && packet.timestamp == timestamp).then_some(Place(place))
+    }
+
     /// Returns the packet that follows `index` directly, without its payload, if it is here.
     pub(super) fn follower(&self, index: u64) -> Option<BufferedPacket<'static>> {
         let slot = &self.slots[place_of(index + 1)];

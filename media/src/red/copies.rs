@@ -66,7 +66,10 @@ impl CopyOrder {
 
     /// Returns what the next packet carries, of one frame and directly behind the one before.
     pub fn advance(&mut self) -> Copies {
-        let copies = self.copies.within(self.behind);
+        let copies = match self.copies {
+            Copies::None => Copies::None,
+            copies => copies.within(self.behind),
+        };
         self.behind = (self.behind + 1).min(DISTANCE_MAX as u8);
         copies
     }

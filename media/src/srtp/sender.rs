@@ -103,8 +103,7 @@ impl SrtpSender {
         let layout = HeaderLayout::of(packet).map_err(|_| ProtectError::Malformed(length))?;
         let (ssrc, number) = stream_position(packet).ok_or(ProtectError::Malformed(length))?;
         let stream = self.streams.stream_mut(ssrc).ok_or(ProtectError::UnknownSsrc(ssrc))?;
-        let index = stream.next_rtp(ssrc, number)?;
-        stream.use_rtp(index);
+        let index = stream.use_rtp(ssrc, number)?;
 
         let (header, payload) = packet.split_at_mut(layout.header_len);
         self.rtp.seal(self.rtp.rtp_nonce(ssrc, index), header, payload, tag);
@@ -161,33 +160,30 @@ impl fmt::Debug for SrtpSender {
 }
 
 impl SendStream {
-    fn next_rtp(&self, ssrc: Ssrc, number: SequenceNumber) -> Result<PacketIndex, ProtectError> {
+    /// Uses the index of a sequence number, once.
+    fn use_rtp(&mut self, ssrc: Ssrc, number: SequenceNumber) -> Result<PacketIndex, ProtectError> {
         let Some(newest) = self.rtp_newest else {
-            return Ok(PacketIndex(u64::from(number.0)));
+            let first = PacketIndex(u64::from(number.0));
+            (self.rtp_newest, self.rtp_used) = (Some(first), 1);
+            return Ok(first);
         };
         let last = newest.sequence_number();
-        let index = newest.0.checked_add_signed(number.distance_from(last).into());
-        let index = index.map(PacketIndex).filter(|index| !self.is_spent(*index));
-        let index = index.ok_or(ProtectError::NotAhead { ssrc, number, last })?;
-        if index > PacketIndex::RTP_MAX {
-            return Err(ProtectError::IndexExhausted(ssrc));
+        let ahead = number.distance_from(last);
+        if ahead > 0 {
+            let index = PacketIndex(newest.0 + u64::from(ahead.unsigned_abs()));
+            if index > PacketIndex::RTP_MAX {
+                return Err(ProtectError::IndexExhausted(ssrc));
+            }
+            self.rtp_used = self.rtp_used.checked_shl(ahead.unsigned_abs().into()).unwrap_or(0) | 1;
+            self.rtp_newest = Some(index);
+            return Ok(index);
         }
-        Ok(index)
-    }
-
-    /// Tells whether an index was used, or is too old to know.
-    fn is_spent(&self, index: PacketIndex) -> bool {
-        let age = self.rtp_newest.and_then(|newest| newest.0.checked_sub(index.0));
-        age.is_some_and(|age| age >= u64::BITS.into() || self.rtp_used >> age & 1 == 1)
-    }
-
-    fn use_rtp(&mut self, index: PacketIndex) {
-        let newest = self.rtp_newest.map_or(index, |newest| newest.max(index));
-        let advance = self.rtp_newest.map_or(0, |before| newest.0 - before.0);
-        self.rtp_used =
-            u32::try_from(advance).ok().and_then(|by| self.rtp_used.checked_shl(by)).unwrap_or(0);
-        self.rtp_used |= 1 << (newest.0 - index.0);
-        self.rtp_newest = Some(newest);
+        let behind = u32::from(ahead.unsigned_abs());
+        let index = newest.0.checked_sub(behind.into());
+        let unused = |_: &u64| behind < u64::BITS && self.rtp_used >> behind & 1 == 0;
+        let index = index.filter(unused).ok_or(ProtectError::NotAhead { ssrc, number, last })?;
+        self.rtp_used |= 1 << behind;
+        Ok(PacketIndex(index))
     }
 }
 
@@ -222,7 +218,6 @@ impl SrtpSender {
     /// Puts a stream's counters where a test needs them.
     pub(super) fn seek(&mut self, ssrc: Ssrc, rtp_last: PacketIndex, rtcp_next: u64) {
         let stream = self.streams.stream_mut(ssrc).expect("a stream of this sender");
-        *stream = SendStream { rtcp_next, ..SendStream::default() };
-        stream.use_rtp(rtp_last);
+        *stream = SendStream { rtp_newest: Some(rtp_last), rtp_used: 1, rtcp_next };
     }
 }

@@ -60,7 +60,8 @@ impl SessionKey {
             .key
             .seal_in_place_separate_tag(nonce, Aad::from(aad), plain)
             .expect("a datagram is far below AES-GCM's limit of 2^36 octets");
-        tag.copy_from_slice(sealed.as_ref());
+        let tag: &mut [u8; TAG_LEN] = tag.try_into().expect("callers leave room for a tag");
+        *tag = sealed.as_ref().try_into().expect("AES-GCM's tag, whole");
     }
 
     /// Decrypts cipher text and tag in place; the plain text is as much shorter as the tag.
@@ -74,14 +75,12 @@ impl SessionKey {
 
     /// Returns the nonce of an SRTP packet. Source: RFC 7714 section 8.1.
     pub fn rtp_nonce(&self, ssrc: Ssrc, index: PacketIndex) -> Nonce {
-        let index = index.0.to_be_bytes();
-        self.nonce(ssrc, [index[2], index[3], index[4], index[5], index[6], index[7]])
+        self.nonce(ssrc, index.0)
     }
 
     /// Returns the nonce of an SRTCP packet. Source: RFC 7714 section 9.1.
     pub fn rtcp_nonce(&self, ssrc: Ssrc, index: PacketIndex) -> Nonce {
-        let [a, b, c, d] = (index.0 as u32).to_be_bytes();
-        self.nonce(ssrc, [0, 0, a, b, c, d])
+        self.nonce(ssrc, u64::from(index.0 as u32))
     }
 
     /// Returns the first eight octets of SHA-256 over key and salt, which name the key in a tap.
@@ -89,13 +88,14 @@ impl SessionKey {
         self.hash
     }
 
-    fn nonce(&self, ssrc: Ssrc, index: [u8; 6]) -> Nonce {
-        let mut nonce = [0; SALT_LEN];
-        nonce[2..6].copy_from_slice(&ssrc.0.to_be_bytes());
-        nonce[6..].copy_from_slice(&index);
-        for (octet, salt) in nonce.iter_mut().zip(self.salt.iter()) {
-            *octet ^= salt;
-        }
+    /// Two octets of zero, the SSRC, and six octets of index, all exclusive-ored with the salt: as
+    /// words, for compilers do it octet by octet otherwise.
+    fn nonce(&self, ssrc: Ssrc, index: u64) -> Nonce {
+        let mut nonce = *self.salt;
+        let (high, low) = nonce.split_first_chunk_mut().expect("12 octets");
+        *high = (u32::from_be_bytes(*high) ^ ssrc.0 >> 16).to_be_bytes();
+        let low: &mut [u8; 8] = low.try_into().expect("the other 8");
+        *low = (u64::from_be_bytes(*low) ^ u64::from(ssrc.0) << 48 ^ index).to_be_bytes();
         Nonce::assume_unique_for_key(nonce)
     }
 }
@@ -108,6 +108,9 @@ impl fmt::Debug for SessionKey {
 
 /// Octets of an AES-128 session key. Source: RFC 7714 section 12.
 const KEY_LEN: usize = 16;
+
+/// Octets of the tag. Source: RFC 7714 section 12.
+const TAG_LEN: usize = 16;
 
 /// Octets of session salt and of nonce. Source: RFC 7714 section 12.
 const SALT_LEN: usize = 12;
