@@ -10,6 +10,7 @@ mod passed;
 mod patience;
 mod recent;
 mod ring;
+mod schedule;
 
 use std::time::Duration;
 
@@ -22,9 +23,8 @@ use crate::rtp::RtpTimestamp;
 use crate::time::Instant;
 pub use counters::JitterCounters;
 use passed::Passed;
-use patience::Patience;
-use recent::RecentMin;
 use ring::{CAPACITY, Place, Ring};
+use schedule::Schedule;
 
 /// Bounds and start of a buffer's target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,15 +95,7 @@ pub struct JitterBuffer {
     newest_index: Option<u64>,
     /// Samples concealed since the packet at `position` was due.
     concealed: u32,
-    /// How early recent packets were, in ns; negative if late.
-    slack: RecentMin,
-    /// When the packet that was given out last was played, and its timestamp.
-    schedule: Option<(Instant, RtpTimestamp)>,
-    /// Until then the delay is left as it is, even if it is longer than needed.
-    kept_until: Instant,
-    patience: Patience,
-    /// Since when playout has been too early.
-    short_since: Option<Instant>,
+    schedule: Schedule,
     /// Quiet packets played in a row.
     quiet_run: u32,
     /// Late packets, less one for each `LATE_WINDOW` played.
@@ -137,11 +129,7 @@ impl JitterBuffer {
             position: None,
             newest_index: None,
             concealed: 0,
-            slack: RecentMin::new(SLACK_WINDOW),
-            schedule: None,
-            kept_until: Instant::ZERO,
-            patience: Patience::default(),
-            short_since: None,
+            schedule: Schedule::default(),
             quiet_run: 0,
             late_recently: 0,
             played_since_late: 0,
@@ -158,11 +146,7 @@ impl JitterBuffer {
         self.position = None;
         self.newest_index = None;
         self.concealed = 0;
-        self.slack = RecentMin::new(SLACK_WINDOW);
-        self.schedule = None;
-        self.kept_until = Instant::ZERO;
-        self.patience = Patience::default();
-        self.short_since = None;
+        self.schedule = Schedule::default();
         self.quiet_run = 0;
         self.late_recently = 0;
         self.played_since_late = 0;
@@ -286,14 +270,14 @@ impl JitterBuffer {
             let is_given_up = may_skip && self.is_given_up(&packet, hole);
             self.settle(&packet, hole, is_given_up);
             let is_dispensable = !is_given_up && self.is_dispensable(now, &packet);
-            if is_dispensable && !may_skip && self.slack.min().is_none() {
+            if is_dispensable && !may_skip && self.schedule.is_new() {
                 // The decoder does without a quiet packet before the first sound.
                 self.give(now, place, true);
                 continue;
             }
             let skips = may_skip && is_dispensable;
             if skips {
-                self.slack.shift(-samples_nanos(packet.samples));
+                self.schedule.skipped(packet.samples);
             }
             return self.give(now, place, skips || is_given_up);
         }
@@ -322,41 +306,32 @@ impl JitterBuffer {
     /// A tick may move earlier by this much without making any packet of this stream late. A
     /// stream of which nothing was played yet allows a second.
     pub fn excess(&self) -> Duration {
-        let excess = self.surplus().map_or(u64::MAX, |surplus| u64::try_from(surplus).unwrap_or(0));
-        Duration::from_nanos(excess).min(EXCESS_MAX)
+        self.schedule.excess(&self.settings, &self.delays)
     }
 
     /// Returns whether enough was played to know how early packets are.
     pub fn is_settled(&self) -> bool {
-        self.slack.is_settled()
+        self.schedule.is_settled()
     }
 
     /// Returns by how much playout is earlier than suits nearly all packets.
     pub fn shortage(&self) -> Duration {
-        let Some((at, timestamp)) = self.schedule else { return Duration::ZERO };
-        let short = self.delays.margin(at, timestamp).saturating_neg();
-        Duration::from_nanos(u64::try_from(short).unwrap_or(0)).min(EXCESS_MAX)
+        self.schedule.shortage(&self.delays)
     }
 
     /// Tells that the tick moved earlier by `step`: later packets will have waited less.
     pub fn tick_moved_earlier(&mut self, step: Duration) {
-        self.slack.shift(-nanos(step));
-        if let Some((at, _)) = &mut self.schedule {
-            *at = *at - step;
-        }
+        self.schedule.shift(-nanos(step));
     }
 
     /// Tells that the tick moved later by `step`: later packets will have waited more.
     pub fn tick_moved_later(&mut self, step: Duration) {
-        self.slack.shift(nanos(step));
-        if let Some((at, _)) = &mut self.schedule {
-            *at += step;
-        }
+        self.schedule.shift(nanos(step));
     }
 
     /// Asks that the delay is not shortened before `until`, except beyond the largest target.
     pub fn keep_delay(&mut self, until: Instant) {
-        self.kept_until = until;
+        self.schedule.keep(until);
     }
 
     /// Tells how much later than a packet its copies may come: so much longer packets wait.
@@ -374,25 +349,8 @@ impl JitterBuffer {
         if !self.settings.stretch {
             return 0;
         }
-        let (short, leeway) = (self.shortage(), self.delays.spread() / SPREAD_SHARE);
-        let slack = (self.settings.target_min * 3 / 4).min(SHORT_MAX);
-        let is_short = short > slack + leeway;
-        self.short_since = if is_short { self.short_since.or(Some(now)) } else { None };
-        if let Some(since) = self.short_since {
-            if !is_quiet && now.saturating_since(since) < SHORT_PATIENCE {
-                return 0;
-            }
-            let blocks = samples(short).div_ceil(block.max(1));
-            return (blocks * block).saturating_sub(queued).cast_signed();
-        }
-        let excess = samples(self.excess());
-        let surplus = excess - excess % block.max(1) + queued;
-        let is_worth_it = surplus > samples(leeway);
-        if excess == 0 || !is_worth_it || now < self.kept_until {
-            self.patience = Patience::default();
-            return 0;
-        }
-        if self.patience.bears(now, surplus) { 0 } else { -surplus.cast_signed() }
+        let known = (&self.settings, &*self.delays);
+        self.schedule.wanted_stretch(known, now, (block, queued), is_quiet)
     }
 
     /// Gives up the next `samples` of the stream, of which nobody asked for in time, and whatever
@@ -496,7 +454,7 @@ impl JitterBuffer {
             }
         }
         if hole != Some(self.concealed) && !is_given_up {
-            self.slack = RecentMin::new(SLACK_WINDOW);
+            self.schedule.begin();
         }
         self.concealed = 0;
     }
@@ -504,7 +462,7 @@ impl JitterBuffer {
     fn give(&mut self, now: Instant, place: Place, skips: bool) -> Pull<'_> {
         self.passed = None;
         let packet = self.ring.take(place);
-        self.schedule = Some((now, packet.timestamp));
+        self.schedule.gave(now, packet.timestamp);
         let given = self.position.map_or(0, |position| {
             let passed = u32::try_from(packet.index - position.index).unwrap_or(u32::MAX);
             (position.given << 1).checked_shl(passed).unwrap_or(0)
@@ -520,7 +478,7 @@ impl JitterBuffer {
             self.counters.skipped += 1;
             return Pull::Skip(packet);
         }
-        self.slack.push(now.nanos_after(packet.received_at));
+        self.schedule.played(now.nanos_after(packet.received_at));
         let is_quiet = is_quiet(&self.settings, &packet);
         self.quiet_run = if is_quiet { self.quiet_run + 1 } else { 0 };
         self.played_since_late += 1;
@@ -553,25 +511,12 @@ impl JitterBuffer {
     /// pause, or than the target may ever be.
     fn is_dispensable(&self, now: Instant, packet: &BufferedPacket<'_>) -> bool {
         let Some(next) = self.ring.follower(packet.index) else { return false };
-        let Some(slack) = self.slack.min() else {
+        if self.schedule.is_new() {
             return is_quiet(&self.settings, packet) && self.has_waited(now, &next);
-        };
-        let slack = slack.min(now.nanos_after(packet.received_at));
-        let length = samples_nanos(packet.samples);
-        let in_pause = is_quiet(&self.settings, packet) && self.quiet_run >= PAUSE_PACKETS_MIN;
-        if in_pause && now >= self.kept_until {
-            let surplus = slack - nanos(self.settings.target_min);
-            return surplus.min(self.delays.margin(now, packet.timestamp)) >= length;
         }
-        slack >= self.delays.max().saturating_add(length)
-    }
-
-    /// Returns by how much playout is later than it need be, in ns: every recent packet waited
-    /// longer than any must, and nearly all will; negative if it is earlier.
-    fn surplus(&self) -> Option<i64> {
-        let ((at, timestamp), slack) = (self.schedule?, self.slack.min()?);
-        let waited = slack.saturating_sub(nanos(self.settings.target_min));
-        Some(waited.min(self.delays.margin(at, timestamp)))
+        let in_pause = is_quiet(&self.settings, packet) && self.quiet_run >= PAUSE_PACKETS_MIN;
+        let known = (&self.settings, &*self.delays);
+        self.schedule.is_packet_late(known, now, packet, in_pause)
     }
 }
 
@@ -585,12 +530,6 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Returns the whole samples of a duration.
-fn samples(duration: Duration) -> u32 {
-    let samples = duration.as_nanos() * u128::from(SAMPLE_RATE_HZ) / 1_000_000_000;
-    u32::try_from(samples).unwrap_or(u32::MAX)
-}
-
 /// Returns how many ns so many samples last.
 fn samples_nanos(samples: u32) -> i64 {
     const { assert!(SAMPLE_RATE_HZ == 48_000) };
@@ -601,10 +540,6 @@ fn samples_nanos(samples: u32) -> i64 {
 fn behind(at: Instant, samples: u32) -> Instant {
     Instant::from_nanos(at.as_nanos().saturating_add(samples_nanos(samples).unsigned_abs()))
 }
-
-/// Packets by whose smallest wait it is known how early a stream's packets are: half a second to a
-/// second of 20 ms packets.
-const SLACK_WINDOW: u32 = 25;
 
 /// Samples that are concealed in a row at most, then the stream counts as paused: 120 ms, as long
 /// as the longest packet; by then Opus has faded out.
@@ -619,17 +554,5 @@ const PAUSE_PACKETS_MIN: u32 = 2;
 /// Late packets that are given up before others are played late instead: the delay is too short.
 const LATE_MAX: u32 = 3;
 
-/// By so much a delay may be too short before it is made longer, however long packets wait.
-const SHORT_MAX: Duration = Duration::from_millis(10);
-
-/// How long it is left too short while the sound is loud: longer than most phrases.
-const SHORT_PATIENCE: Duration = Duration::from_secs(3);
-
-/// Less than this part of what the delays vary by is left as it is: it comes and goes.
-const SPREAD_SHARE: u32 = 8;
-
 /// Packets that make up for a late one: half a second of 20 ms packets.
 const LATE_WINDOW: u32 = 25;
-
-/// More excess than this is of no interest to a tick of 20 ms.
-const EXCESS_MAX: Duration = Duration::from_secs(1);
