@@ -100,15 +100,31 @@ fn delay_of_a_talker_comes_back_within_ten_seconds() {
     assert!(left_over("0; spike 300 at 10", "0", 3).abs() <= 20.0 + MEASURED_TO_MS);
 }
 
-/// What is tolerated above and below the delay that suits, at node and listener, is as much as jitter
-/// moves it by; so it is the mean of some networks that comes back.
+/// Delays that vary move what suits: by up to 35 ms between these times without any stall. So each
+/// network is compared with itself, as it is without the stall.
 fn check_jittery(talker_network: &str, listener_network: &str) {
     const SEEDS: u64 = 8;
-    let left = (1..=SEEDS).map(|seed| left_over(talker_network, listener_network, seed));
-    let left: Vec<_> = left.collect();
-    let mean = left.iter().sum::<f64>() / SEEDS as f64;
-    assert!(mean.abs() <= 20.0 + MEASURED_TO_MS, "{mean} of {left:.0?}");
-    assert!(left.iter().all(|left| left.abs() <= 50.0), "{left:.0?}");
+    let left_over = |seed| {
+        let stall = "; spike 300 at 10";
+        let [with, without] = [delays(talker_network, listener_network, seed), {
+            let calm = |network: &str| network.replace(stall, "");
+            delays(&calm(talker_network), &calm(listener_network), seed)
+        }];
+        let during = |from: f64, to: f64| {
+            // Marks of the stall itself may be passed over.
+            let within = with.iter().filter(move |(at, _)| (from..to).contains(at));
+            within.filter_map(|(at, with)| {
+                let (_, without) = without.iter().find(|(same, _)| same == at)?;
+                Some(with - without)
+            })
+        };
+        assert!(during(10.0, 12.0).any(|more| more > 100.0), "no stall, seed {seed}");
+        assert!(during(20.0, 24.0).count() >= 7, "seed {seed}");
+        during(20.0, 24.0).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap()
+    };
+    let left: Vec<_> = (1..=SEEDS).map(left_over).collect();
+    let most = 20.0 + MEASURED_TO_MS + LEEWAY_MS;
+    assert!(left.iter().all(|left| left.abs() <= most), "{left:.0?}");
 }
 
 #[test]
@@ -120,6 +136,9 @@ fn delay_of_a_listener_comes_back_on_a_jittery_network_too() {
 fn delay_of_a_talker_comes_back_on_a_jittery_network_too() {
     check_jittery("40 10; spike 300 at 10", "0");
 }
+
+/// An eighth of what the delays vary by, which is left as it is: it comes and goes.
+const LEEWAY_MS: f64 = 3.0;
 
 /// How exact a delay is measured, by the beginning of a mark and the blocks that sound is played in.
 const MEASURED_TO_MS: f64 = 2.0;

@@ -4,22 +4,30 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
-/// Patience with the surplus of one stream's delay; made anew when there is none.
+/// Patience with the surplus of one stream's delay.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Patience {
     /// Since when there has been a surplus.
     since: Option<Instant>,
-    /// Whether it was large since then: all of it is taken away then.
-    was_large: bool,
+    /// When it was large last.
+    large_at: Option<Instant>,
 }
 
 impl Patience {
+    /// Takes in that there is no surplus.
+    pub(super) fn rest(&mut self) {
+        self.since = None;
+    }
+
     /// Tells whether a surplus of so many samples is left as it is for now.
     pub(super) fn bears(&mut self, now: Instant, surplus: u32) -> bool {
         let since = *self.since.get_or_insert(now);
-        self.was_large |= surplus >= SURPLUS_LARGE;
+        if surplus >= SURPLUS_LARGE {
+            self.large_at = Some(now);
+        }
+        let is_left_over = |at| now.saturating_since(at) < LEFT_OVER_FOR;
         let patience = match surplus {
-            _ if self.was_large => PATIENCE_LITTLE,
+            _ if self.large_at.is_some_and(is_left_over) => PATIENCE_LITTLE,
             0..SURPLUS_SMALL => PATIENCE,
             _ => PATIENCE_LONG,
         };
@@ -36,6 +44,10 @@ const PATIENCE_LONG: Duration = Duration::from_secs(8);
 
 /// The same for a large surplus.
 const PATIENCE_LITTLE: Duration = Duration::from_millis(500);
+
+/// How long after a large surplus a smaller one is what is left of it, though some late packets hid
+/// it for a while.
+const LEFT_OVER_FOR: Duration = Duration::from_secs(10);
 
 /// More samples than a step or two take away: 20 ms.
 const SURPLUS_SMALL: u32 = 960;
@@ -67,5 +79,10 @@ mod tests {
         let mut patience = Patience::default();
         assert!(patience.bears(BEGIN, 4_800));
         assert!(!patience.bears(BEGIN + PATIENCE_LITTLE, 1_000));
+        patience.rest();
+        let later = BEGIN + Duration::from_secs(5);
+        assert!(patience.bears(later, 1_000));
+        assert!(!patience.bears(later + PATIENCE_LITTLE, 1_000));
+        assert!(patience.bears(BEGIN + LEFT_OVER_FOR, 1_000), "a new one");
     }
 }

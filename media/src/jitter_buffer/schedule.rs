@@ -119,7 +119,7 @@ impl Schedule {
         let surplus = excess - excess % block.max(1) + queued;
         let is_worth_it = surplus > samples(leeway);
         if excess == 0 || !is_worth_it || now < self.kept_until {
-            self.patience = Patience::default();
+            self.patience.rest();
             return 0;
         }
         if self.patience.bears(now, surplus) { 0 } else { -surplus.cast_signed() }
