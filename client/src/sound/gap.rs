@@ -50,7 +50,7 @@ pub fn missing_speech(reference: &[f32], recording: &[f32], lag: i64) -> Missing
 }
 
 /// Tells whether the recording is silent in the frame that begins at reference sample `start`.
-fn is_silent(recording: &[f32], start: usize, lag: i64) -> bool {
+pub(super) fn is_silent(recording: &[f32], start: usize, lag: i64) -> bool {
     let Ok(start) = usize::try_from(start as i64 + lag) else { return true };
     let end = (start + FRAME_SAMPLES).min(recording.len());
     recording.get(start..end).is_none_or(|pcm| level::rms_dbfs(pcm) < FRAME_SILENT_DBFS)

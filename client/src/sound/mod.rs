@@ -10,6 +10,7 @@ pub mod built_in;
 pub mod click;
 pub mod clip;
 pub mod drift;
+pub mod follow;
 pub mod gap;
 pub mod level;
 pub mod mark;

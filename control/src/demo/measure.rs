@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sabha_client::sound::gap::missing_speech;
+use sabha_client::sound::follow::{Followed, follow};
 use sabha_client::sound::level::{active_level_dbfs, rms_dbfs};
 use sabha_client::sound::{Alignment, MarkDetector, align};
 
@@ -27,17 +27,20 @@ pub struct Arrival {
     pub gain_db: f32,
 }
 
-/// Finds a line in a member's recording.
+/// Finds a line in a member's recording, and follows it where its delay changes meanwhile. With another
+/// voice over it, parts of it are too unlike to be followed.
 pub fn arrival(line: &Line, speaker: &Recording, listener: &Recording) -> Option<Arrival> {
     let expected = expected_at(line.start, speaker, listener);
     let latest = expected + LATENCY_MAX;
     let Alignment { lag, correlation, .. } =
         align(&line.samples, &listener.heard, expected..=latest).ok()?;
     let heard = window(&listener.heard, lag, line.samples.len())?;
+    let followed = follow(&line.samples, &listener.heard, lag, DELAY_CHANGE_MAX);
+    let Followed { correlation: in_parts, missing } = followed;
     Some(Arrival {
         at: lag,
-        correlation,
-        gap: missing_speech(&line.samples, &listener.heard, lag).longest,
+        correlation: if line.alone { in_parts } else { correlation },
+        gap: missing.longest,
         gain_db: active_level_dbfs(heard) - active_level_dbfs(&line.samples),
     })
 }
@@ -178,6 +181,9 @@ const LATE: Duration = Duration::from_millis(60);
 
 /// The latest that a sound may be heard: 500 ms.
 const LATENCY_MAX: i64 = 24_000;
+
+/// By how much the delay may change while a line is said: 100 ms.
+const DELAY_CHANGE_MAX: u32 = 4_800;
 
 /// What clocks may drift apart in a demonstration: 100 ppm for 100 s.
 const DRIFT: i64 = 480;
