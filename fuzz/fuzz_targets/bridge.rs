@@ -59,6 +59,22 @@ struct Said {
     first: u8,
 }
 
+impl Said {
+    /// The next packet of a stream that goes on.
+    fn at(level: LevelDbov) -> Self {
+        Self {
+            sequence_step: 1,
+            timestamp_step: 960,
+            level,
+            has_level: true,
+            marker: false,
+            payload_type: PayloadType(111),
+            payload: 80,
+            first: 0,
+        }
+    }
+}
+
 struct Member {
     grant: LegGrant,
     sender: SrtpSender,
@@ -106,19 +122,14 @@ impl Room {
         let mut room = Self { shard, members, now: START, wire: Wire::default() };
         // By its first packet a member's address is known.
         for member in 0..MEMBERS {
-            let quiet = LevelDbov(127);
-            let said = Said {
-                sequence_step: 1,
-                timestamp_step: 0,
-                level: quiet,
-                has_level: true,
-                marker: false,
-                payload_type: PayloadType(111),
-                payload: 0,
-                first: 0,
-            };
-            room.send(member, &said);
+            room.send(member, &Said { payload: 0, ..Said::at(LevelDbov(127)) });
         }
+        // Whatever comes then comes to a conference in which somebody talks and is heard.
+        for _ in 0..10 {
+            room.send(0, &Said::at(LevelDbov(20)));
+            room.pass(Duration::from_millis(20));
+        }
+        assert!(room.members[1..].iter().all(|member| !member.heard.is_empty()), "nothing forwarded");
         room
     }
 

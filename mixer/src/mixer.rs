@@ -121,13 +121,16 @@ impl<C: Codec> Mixer<C> {
         if stale > 0 {
             talker.playout.pass_over(stale);
         }
+        let wait = talker.playout.buffer().wait(packet);
         self.report(EngineOutput::TalkerStarted(talker.id));
         if self.talkers.is_empty() {
             self.talkers.reserve_exact(self.settings.talkers_max + SPARE_CANDIDATES);
         }
         self.talkers.push(talker);
         if self.next_tick.is_none() {
-            let due = packet.received_at + self.settings.jitter.target_min;
+            // Some later tick comes just when packets have waited as long as suits them; were it
+            // earlier, they would wait for the next one, and the tick would have to move after them.
+            let due = packet.received_at + Duration::from_nanos((wait.as_nanos() % TICK.as_nanos()) as u64);
             self.next_tick = Some(due.max(now));
         }
         inserted

@@ -362,6 +362,11 @@ impl JitterBuffer {
         self.set_passed(start.map(|start| Passed::new(start, samples)));
     }
 
+    /// Returns how long a packet waits at least, by what is known of those before it.
+    pub fn wait(&self, packet: &BufferedPacket<'_>) -> Duration {
+        Duration::from_nanos(self.delays.wait(packet).max(0).unsigned_abs())
+    }
+
     /// Returns how long the earliest packets wait: any later one waits less.
     pub fn target(&self) -> Duration {
         self.delays.target()
