@@ -1,11 +1,8 @@
 //! 20 ms of a bridged conference of three talkers, through the shard, without the kernel.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use sabha_benches::Room;
+use sabha_benches::{Room, timed};
 use sabha_bridge::Bridge;
 
 const TALKERS: usize = 3;
@@ -15,22 +12,11 @@ fn forward(criterion: &mut Criterion) {
     for listeners in [10, 100, 1_000] {
         let mut room = Room::bridged(TALKERS, listeners);
         group.bench_function(BenchmarkId::new("listeners", listeners), |bencher| {
-            bencher.iter_custom(|ticks| measure(&mut room, ticks));
+            bencher.iter_custom(|ticks| timed(ticks, &mut room, Room::prepare, Room::tick));
         });
         check(&mut room, TALKERS + listeners);
     }
     group.finish();
-}
-
-fn measure(room: &mut Room<Bridge>, ticks: u64) -> Duration {
-    let mut total = Duration::ZERO;
-    for _ in 0..ticks {
-        room.prepare();
-        let start = Instant::now();
-        black_box(room.tick());
-        total += start.elapsed();
-    }
-    total
 }
 
 /// A bench of a room in which nobody is heard would be worth nothing.

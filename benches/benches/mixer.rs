@@ -1,11 +1,8 @@
 //! One tick of a conference of three talkers, through the shard, without the kernel.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use sabha_benches::Room;
+use sabha_benches::{Room, timed};
 use sabha_mixer::ListenerPacket;
 
 const TALKERS: usize = 3;
@@ -18,23 +15,12 @@ fn tick(criterion: &mut Criterion) {
         for listeners in [10, 100, 1_000, 10_000] {
             let mut room = Room::packed(TALKERS, listeners, packet);
             group.bench_function(BenchmarkId::new(name, listeners), |bencher| {
-                bencher.iter_custom(|ticks| measure(&mut room, ticks));
+                bencher.iter_custom(|ticks| timed(ticks, &mut room, Room::prepare, Room::tick));
             });
             check(&mut room, TALKERS + listeners / packet.frames());
         }
     }
     group.finish();
-}
-
-fn measure(room: &mut Room, ticks: u64) -> Duration {
-    let mut total = Duration::ZERO;
-    for _ in 0..ticks {
-        room.prepare();
-        let start = Instant::now();
-        black_box(room.tick());
-        total += start.elapsed();
-    }
-    total
 }
 
 /// A bench of a room in which nobody is heard would be worth nothing.

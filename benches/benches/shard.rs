@@ -1,11 +1,8 @@
 //! A packet through a whole shard: received, opened, forwarded by the simplest engine, sealed.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sabha_benches::Relay;
+use sabha_benches::{Relay, timed};
 
 fn forward(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("shard/forward");
@@ -14,21 +11,11 @@ fn forward(criterion: &mut Criterion) {
         check(&mut relay, receivers);
         group.throughput(Throughput::Elements(receivers.max(1) as u64));
         group.bench_function(BenchmarkId::new("receivers", receivers), |bencher| {
-            bencher.iter_custom(|packets| measure(&mut relay, packets));
+            bencher
+                .iter_custom(|packets| timed(packets, &mut relay, Relay::prepare, Relay::forward));
         });
     }
     group.finish();
-}
-
-fn measure(relay: &mut Relay, packets: u64) -> Duration {
-    let mut total = Duration::ZERO;
-    for _ in 0..packets {
-        relay.prepare();
-        let start = Instant::now();
-        black_box(relay.forward());
-        total += start.elapsed();
-    }
-    total
 }
 
 /// A bench of a shard that drops everything would be worth nothing.

@@ -13,3 +13,23 @@ pub use packet::write_packet;
 pub use relay::Relay;
 pub use room::Room;
 pub use speech::speech;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Times `work`, so many times, without what is prepared before each.
+pub fn timed<T, R>(
+    times: u64,
+    subject: &mut T,
+    prepare: impl Fn(&mut T),
+    work: impl Fn(&mut T) -> R,
+) -> Duration {
+    let mut total = Duration::ZERO;
+    for _ in 0..times {
+        prepare(subject);
+        let start = Instant::now();
+        black_box(work(subject));
+        total += start.elapsed();
+    }
+    total
+}

@@ -129,7 +129,10 @@ impl Room {
             room.send(0, &Said::at(LevelDbov(20)));
             room.pass(Duration::from_millis(20));
         }
-        assert!(room.members[1..].iter().all(|member| !member.heard.is_empty()), "nothing forwarded");
+        assert!(
+            room.members[1..].iter().all(|member| !member.heard.is_empty()),
+            "nothing forwarded"
+        );
         room
     }
 

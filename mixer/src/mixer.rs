@@ -130,7 +130,8 @@ impl<C: Codec> Mixer<C> {
         if self.next_tick.is_none() {
             // Some later tick comes just when packets have waited as long as suits them; were it
             // earlier, they would wait for the next one, and the tick would have to move after them.
-            let due = packet.received_at + Duration::from_nanos((wait.as_nanos() % TICK.as_nanos()) as u64);
+            let due = packet.received_at
+                + Duration::from_nanos((wait.as_nanos() % TICK.as_nanos()) as u64);
             self.next_tick = Some(due.max(now));
         }
         inserted
