@@ -59,7 +59,8 @@ pub struct RunArgs {
     /// Members that join first and listen while the others join
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub early: u32,
-    /// Packets that members lose, both ways, in percent
+    /// Packets that members lose, both ways, in percent; what talkers lose on their way to a bridge
+    /// is missing for everybody, so above 0.5 such a run is not held
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
     pub loss: f64,
     /// Members that leave and join again in each second of the measured part
