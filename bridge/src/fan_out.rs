@@ -82,6 +82,8 @@ impl Waiting {
         for pending in kept {
             self.push(*pending);
         }
+        // Else there would be something due, and nothing that could be done about it.
+        self.due = self.due.filter(|_| self.count > 0);
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::{OPUS, Room, VOICE};
 use sabha_bridge::{BridgeSettings, GATHER_MAX};
+use sabha_media::engine::EngineInput;
 use sabha_media::rtp::{PacketKind, classify};
 
 /// A room in which three members talk and whose packets are gathered.
@@ -58,6 +59,26 @@ fn padding_that_would_be_too_much_is_left_out() {
     let sizes: Vec<_> = room.members[4].received.iter().map(|packet| packet.size).collect();
     assert_eq!((sizes[0] - sizes[1], sizes[1] - sizes[2]), (100, 70));
     assert_eq!(room.bridge().counters().padding_octets, 0);
+}
+
+#[test]
+fn who_leaves_or_is_muted_takes_what_waits_of_them_along() {
+    for leaves in [true, false] {
+        let mut room = talking(GATHER_MAX);
+        room.send(0, VOICE, &[0; 90]);
+        let (now, id) = (room.now, room.members[0].grant.id);
+        if leaves {
+            room.leave(0);
+        } else {
+            let muted = |leg| EngineInput::SetMuted { leg, muted: true };
+            assert!(room.shard.handle_input(now, id, muted));
+        }
+        // What was due once and can never be done would hold up the thread for ever.
+        let until = now + GATHER_MAX;
+        room.shard.handle_timeout(until, &mut room.wire);
+        assert!(room.shard.poll_timeout().is_none_or(|due| due > until));
+        assert!(room.wire.0.iter().all(|(_, sent)| classify(sent) != PacketKind::Rtp));
+    }
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use sabha_bridge::{Bridge, BridgeResources, BridgeSettings, ResourceLimits};
+use sabha_bridge::{Bridge, BridgeResources, BridgeSettings, GATHER_MAX, ResourceLimits};
+use sabha_media::engine::EngineInput;
 use sabha_media::extension::{ClientLevel, ElementWriter, LevelDbov, MixerLevels};
 use sabha_media::leg::{LegRole, Ssrc};
 use sabha_media::outbox::OutboxLimits;
@@ -25,6 +26,9 @@ use sabha_media::transmit::{DATAGRAM_SIZE_MAX, Datagram, Transmit};
 
 fuzz_target!(|input: &[u8]| {
     let mut room = Room::new();
+    if input.len() % 2 == 1 {
+        room.shard.resources_mut().set_gather(GATHER_MAX);
+    }
     let mut rest = input;
     while let [who, steps, level, kind, length, wait, behind @ ..] = rest {
         rest = behind;
@@ -38,7 +42,11 @@ fuzz_target!(|input: &[u8]| {
             payload: usize::from(*length) * 4,
             first: kind >> 3,
         };
-        room.send(usize::from(*who) % MEMBERS, &said);
+        let who_speaks = usize::from(*who) % MEMBERS;
+        room.send(who_speaks, &said);
+        if *wait >= 0x80 {
+            room.mute(who_speaks, *who >= 0x80);
+        }
         room.pass(Duration::from_millis(u64::from(wait % 64)));
     }
     room.pass(Duration::from_secs(1));
@@ -168,6 +176,11 @@ impl Room {
             Datagram { from: address(index), received_at: self.now, bytes: &mut packet[..length] };
         self.shard.handle_datagram(self.now, datagram, &mut self.wire);
         self.deliver();
+    }
+
+    fn mute(&mut self, index: usize, muted: bool) {
+        let id = self.members[index].grant.id;
+        self.shard.handle_input(self.now, id, |leg| EngineInput::SetMuted { leg, muted });
     }
 
     fn pass(&mut self, time: Duration) {

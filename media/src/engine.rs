@@ -172,6 +172,8 @@ pub trait Engine: Send {
     );
 
     /// Returns when `handle_timeout` wants to be called, or `None` while nothing happens.
+    ///
+    /// What stays due for ever holds up everybody on the thread.
     fn poll_timeout(&self) -> Option<Instant>;
 
     /// Returns the next report, until there is none.
