@@ -17,6 +17,7 @@ pub mod lookback;
 pub mod outbox;
 pub mod playout;
 pub mod pool;
+mod prefetch;
 pub mod quality;
 pub mod reception;
 pub mod red;

@@ -62,6 +62,20 @@ struct StoredBody {
     copy: Copied,
 }
 
+/// A packet that is given out, and those queued behind it.
+#[derive(Clone, Copy)]
+pub struct Queue<'a>(&'a [OutPacket]);
+
+impl Queue<'_> {
+    /// Returns the leg that comes `places` later, if another leg comes just before it: so a run of
+    /// packets to one leg names it once.
+    #[inline]
+    pub fn leg_ahead(&self, places: usize) -> Option<LegId> {
+        let leg = self.0.get(places)?.leg;
+        (self.0[places - 1].leg != leg).then_some(leg)
+    }
+}
+
 /// Whether a body is in the slab of deferred ones.
 #[derive(Clone, Copy)]
 enum Copied {
@@ -179,15 +193,19 @@ impl Outbox {
 
     /// Gives out every packet due at `now`, in the order queued, earlier deferred ones first, and
     /// keeps the others.
-    pub fn drain(&mut self, now: Instant, mut take: impl FnMut(LegId, RtpHeader, Body<'_>)) {
-        self.deferred.drain(now, &mut take);
-        for packet in &self.packets {
+    pub fn drain(
+        &mut self,
+        now: Instant,
+        mut take: impl FnMut(LegId, RtpHeader, Body<'_>, Queue<'_>),
+    ) {
+        self.deferred.drain(now, &mut |leg, header, body| take(leg, header, body, Queue(&[])));
+        for (index, packet) in self.packets.iter().enumerate() {
             let stored = &mut self.bodies[usize::from(packet.body)];
             let bytes = &self.bytes[stored.start..stored.end];
             let StoredBody { csrc_count, has_extension, .. } = *stored;
             let body = Body { csrc_count, has_extension, bytes, padding: packet.padding };
             if packet.due <= now {
-                take(packet.leg, packet.header, body);
+                take(packet.leg, packet.header, body, Queue(&self.packets[index..]));
                 continue;
             }
             if let Copied::NotYet = stored.copy {
@@ -271,7 +289,7 @@ mod tests {
 
     fn drained(outbox: &mut Outbox, now: Instant) -> Vec<(u16, Vec<u8>)> {
         let mut all = Vec::new();
-        outbox.drain(now, |leg, _, body| all.push((leg.index, body.bytes.to_vec())));
+        outbox.drain(now, |leg, _, body, _| all.push((leg.index, body.bytes.to_vec())));
         all
     }
 
@@ -294,7 +312,7 @@ mod tests {
         let body = outbox.store(&[Ssrc(1), Ssrc(2)], &[LevelDbov(20), LevelDbov(30)], b"x");
         outbox.send(leg(0), header(0), body.unwrap(), Instant::ZERO);
         let mut seen = false;
-        outbox.drain(Instant::ZERO, |_, _, body| {
+        outbox.drain(Instant::ZERO, |_, _, body, _| {
             seen = true;
             assert_eq!((body.csrc_count, body.has_extension), (2, true));
             assert_eq!(body.bytes[..8], [0, 0, 0, 1, 0, 0, 0, 2]);
@@ -314,8 +332,8 @@ mod tests {
         let full = outbox.store(&[], &[], &[0; BODY_SIZE_MAX - 3]).unwrap();
         outbox.send_padded(leg(3), header(3), full, 4, Instant::ZERO);
         let mut padded = Vec::new();
-        outbox.drain(Instant::ZERO, |leg, _, body| padded.push((leg.index, body.padding)));
-        outbox.drain(SOON, |leg, _, body| padded.push((leg.index, body.padding)));
+        outbox.drain(Instant::ZERO, |leg, _, body, _| padded.push((leg.index, body.padding)));
+        outbox.drain(SOON, |leg, _, body, _| padded.push((leg.index, body.padding)));
         assert_eq!(padded, [(0, 7), (1, 0), (3, 0), (2, 9)], "none where there is no room");
     }
 

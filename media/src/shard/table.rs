@@ -7,6 +7,7 @@
 use super::leg::Leg;
 use crate::engine::RECEIVE_STREAMS_MAX;
 use crate::leg::{LegId, Ssrc};
+use crate::prefetch::prefetch;
 
 /// All legs of a shard.
 pub(super) struct LegTable {
@@ -61,6 +62,21 @@ impl LegTable {
     pub(super) fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
         let slot = self.slots.get_mut(usize::from(id.index))?;
         slot.leg.as_deref_mut().filter(|leg| leg.id == id)
+    }
+
+    /// Asks for what sending reads of one leg, and for the key schedule of another whose leg was
+    /// asked for before.
+    #[inline]
+    pub(super) fn prefetch(&self, leg: Option<LegId>, key: Option<LegId>) {
+        if let Some(leg) = leg.and_then(|id| self.at(id.index)) {
+            prefetch(&raw const leg.id);
+            prefetch(&raw const leg.address);
+            prefetch(&raw const leg.sent);
+            prefetch(&raw const leg.sender);
+        }
+        if let Some(leg) = key.and_then(|id| self.at(id.index)) {
+            leg.sender.prefetch_rtp();
+        }
     }
 
     pub(super) fn leg(&self, id: LegId) -> Option<&Leg> {

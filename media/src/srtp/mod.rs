@@ -4,6 +4,7 @@
 //! `Shard` unprotects each datagram before an engine sees it and protects each packet in its send
 //! slot. Where master keys come from is `sabha-core`'s business. Source: RFC 3711, RFC 7714.
 
+mod aead;
 mod derivation;
 mod index;
 mod master_key;

@@ -91,6 +91,12 @@ impl SrtpSender {
         self.tap = tap;
     }
 
+    /// Asks for the key schedule that `protect_rtp` will read.
+    #[inline]
+    pub(crate) fn prefetch_rtp(&self) {
+        self.rtp.prefetch();
+    }
+
     /// Protects the RTP packet in `buffer[..length]` in place and returns its new length.
     ///
     /// The header stays readable, the payload is encrypted, the tag follows it: the suite's
