@@ -40,7 +40,7 @@ impl SendBatch {
 
     /// Offers the next slot; a datagram of length 0 is not kept. The batch must not be full.
     pub(crate) fn push(&mut self, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> usize) {
-        assert!(!self.is_full(), "the caller flushes a full batch first");
+        assert!(self.count < DATAGRAMS_MAX, "the caller flushes a full batch first");
         let start = self.end;
         let slot = &mut self.slab[start..start + DATAGRAM_SIZE_MAX];
         let len = write(slot).min(DATAGRAM_SIZE_MAX);
@@ -56,9 +56,11 @@ impl SendBatch {
         (self.count, self.end) = (0, 0);
     }
 
-    /// Says whether the next `push` would panic.
-    pub(crate) fn is_full(&self) -> bool {
-        self.count == DATAGRAMS_MAX
+    /// Says whether the batch is to leave before a datagram to that address is pushed: when there is
+    /// no room, or enough and the datagram is no part of the last run.
+    pub(crate) fn is_full_for(&self, to: SocketAddr) -> bool {
+        let is_new = || self.targets[self.count - 1].to != to;
+        self.count == DATAGRAMS_MAX || self.count >= DATAGRAMS_ENOUGH && is_new()
     }
 }
 
@@ -112,10 +114,13 @@ impl Datagrams for [(SocketAddr, &[u8])] {
     }
 }
 
-/// Datagrams in a batch: chosen because 16 already gain what batching gains, and what 64 read and
-/// write stays in a cache of 256 KiB until the kernel copies it. (With 256 in slots of full length
-/// that copy took twice as long.)
-pub(crate) const DATAGRAMS_MAX: usize = 64;
+/// Datagrams in a batch at most: so many that runs, which are a bridge's three or four, are whole.
+pub(crate) const DATAGRAMS_MAX: usize = DATAGRAMS_ENOUGH + 32;
+
+/// Datagrams for which a batch is sent: chosen because 16 already gain what batching gains, and what
+/// 64 read and write stays in a cache of 256 KiB until the kernel copies it. (With 256 in slots of
+/// full length that copy took twice as long.)
+const DATAGRAMS_ENOUGH: usize = 64;
 
 /// Datagrams in a message that the kernel cuts: 43 of full length still fit an IPv4 packet of
 /// 65,535 bytes. The kernel takes 64 (UDP_MAX_SEGMENTS).
@@ -190,6 +195,21 @@ mod tests {
     #[test]
     fn run_fits_an_ip_packet() {
         assert_eq!(runs(&[(1, DATAGRAM_SIZE_MAX); 60]), [43, 17]);
+    }
+
+    #[test]
+    fn batch_ends_between_two_runs_if_they_are_short() {
+        let mut batch = SendBatch::new();
+        for _ in 0..DATAGRAMS_ENOUGH {
+            assert!(!batch.is_full_for(to(1)) && !batch.is_full_for(to(2)));
+            batch.push(to(1), |_| 9);
+        }
+        assert!(batch.is_full_for(to(2)) && !batch.is_full_for(to(1)));
+        for _ in DATAGRAMS_ENOUGH..DATAGRAMS_MAX {
+            assert!(!batch.is_full_for(to(1)));
+            batch.push(to(1), |_| 9);
+        }
+        assert!(batch.is_full_for(to(1)), "there is no room");
     }
 
     #[test]

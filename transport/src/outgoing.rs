@@ -105,7 +105,7 @@ impl<'a> Outgoing<'a> {
 
 impl Transmit for Outgoing<'_> {
     fn transmit(&mut self, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> usize) {
-        if self.sender.batch.is_full() {
+        if self.sender.batch.is_full_for(to) {
             self.flush();
         }
         self.sender.work += 1;

@@ -47,7 +47,7 @@ impl FloorArgs {
             sizes: vec![self.size.into()],
             interval: Duration::from_millis(self.interval_ms),
             cohorts: self.cohorts as usize,
-            gather: self.gather as usize,
+            gather: self.gather.into(),
             seconds: self.seconds.clamp(0.1, SECONDS_MAX),
         };
         let floor = match &self.with {

@@ -35,8 +35,8 @@ pub struct FloorPlan {
     /// mixer with packets of 60 ms sends a third of them every 20 ms.
     pub cohorts: usize,
     /// Packets for a socket at a time, all of one size, sent as one message that the kernel cuts
-    /// (GSO).
-    pub gather: usize,
+    /// (GSO): on average, if it is no whole number. At least 1.
+    pub gather: f64,
     /// How long to measure, after a warm-up.
     pub seconds: f64,
 }
@@ -58,8 +58,8 @@ fn measure_with(
     plan: &FloorPlan,
     send: impl FnOnce(&Order) -> Result<Sent, FloorError>,
 ) -> Result<Floor, FloorError> {
-    let counts = [plan.sockets, plan.sizes.len(), plan.cohorts, plan.gather];
-    if counts.contains(&0) || plan.interval.is_zero() {
+    let counts = [plan.sockets, plan.sizes.len(), plan.cohorts];
+    if counts.contains(&0) || plan.interval.is_zero() || !(plan.gather >= 1.0) {
         return Err(FloorError::EmptyPlan);
     }
     let receivers = Receivers::start(plan.sockets)?;
@@ -82,8 +82,8 @@ fn measure_with(
         received,
         sockets: u32::try_from(plan.sockets).unwrap_or(u32::MAX),
         bytes_mean: plan.sizes.iter().sum::<usize>() as f64 / plan.sizes.len() as f64,
-        interval_ms: sent.interval_ms(plan.sockets * plan.gather),
-        gather: u32::try_from(plan.gather).unwrap_or(u32::MAX),
+        interval_ms: sent.interval_ms(plan.sockets as f64 * plan.gather),
+        gather: (plan.gather * 100.0).round() / 100.0,
         seconds: sent.elapsed.as_secs_f64(),
     })
 }
@@ -95,7 +95,7 @@ struct Order {
     sizes: Vec<usize>,
     interval: Duration,
     cohorts: usize,
-    gather: usize,
+    gather: f64,
     seconds: f64,
 }
 
@@ -115,9 +115,9 @@ struct Sent {
 impl Sent {
     /// The cadence that was kept: on a machine that is too slow, longer than the one ordered.
     ///
-    /// Takes how many packets were due at a time, to all sockets together.
-    fn interval_ms(&self, packets_due: usize) -> f64 {
-        let times = self.datagrams as f64 / packets_due as f64;
+    /// Takes how many packets were due at a time, to all sockets together, on average.
+    fn interval_ms(&self, packets_due: f64) -> f64 {
+        let times = self.datagrams as f64 / packets_due;
         self.elapsed.as_secs_f64() * 1e3 / times
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use std::{fs, io, iter, thread};
 
-use sabha_transport::{MediaSocket, SendHeaders};
+use sabha_transport::{BATCH_MAX, MediaSocket, SendHeaders};
 
 use super::{Order, Sent};
 
@@ -26,8 +26,9 @@ fn send(order: &Order) -> io::Result<Sent> {
     let bytes = vec![0x5a; size_max];
     let cohort = order.to.len().div_ceil(order.cohorts);
     let mut rounds = Rounds::new(order.interval.div_f64(order.cohorts as f64));
-    let mut batch = Vec::with_capacity(cohort * order.gather);
+    let mut batch = Vec::with_capacity(cohort * order.gather.ceil() as usize);
     let mut headers = SendHeaders::new();
+    let mut gather = Shares { mean: order.gather, owed: 0.0 };
     let mut run = |until: f64| -> io::Result<u64> {
         let (start, mut datagrams) = (Instant::now(), 0);
         while start.elapsed().as_secs_f64() < until {
@@ -36,8 +37,7 @@ fn send(order: &Order) -> io::Result<Sent> {
             let nth = (round % order.cohorts as u64) as usize;
             let to = order.to.chunks(cohort).nth(nth).unwrap_or_default();
             batch.clear();
-            let datagrams_for =
-                |to: &SocketAddr| iter::repeat_n((*to, &bytes[..size]), order.gather);
+            let datagrams_for = |to: &SocketAddr| iter::repeat_n((*to, &bytes[..size]), gather.next());
             batch.extend(to.iter().flat_map(datagrams_for));
             send_round(&socket, &mut headers, &batch)?;
             datagrams += batch.len() as u64;
@@ -58,7 +58,7 @@ fn send_round(
     mut datagrams: &[(SocketAddr, &[u8])],
 ) -> io::Result<()> {
     while !datagrams.is_empty() {
-        match headers.send_batch(socket, datagrams) {
+        match headers.send_batch(socket, &datagrams[..batch_len(datagrams)]) {
             Ok(count) => datagrams = &datagrams[count..],
             // Over loopback only for a moment, as a receiver that is full drops.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
@@ -66,6 +66,32 @@ fn send_round(
         }
     }
     Ok(())
+}
+
+/// Whole numbers with a given mean, each one of the two next to it.
+struct Shares {
+    mean: f64,
+    owed: f64,
+}
+
+impl Shares {
+    fn next(&mut self) -> usize {
+        self.owed += self.mean;
+        let share = self.owed.floor();
+        self.owed -= share;
+        share as usize
+    }
+}
+
+/// Returns how many of the datagrams go into the next call: all for one address, as in a node, which
+/// ends no batch within a message.
+fn batch_len(datagrams: &[(SocketAddr, &[u8])]) -> usize {
+    if datagrams.len() <= BATCH_MAX {
+        return datagrams.len();
+    }
+    let next = datagrams[BATCH_MAX].0;
+    let whole = datagrams[..BATCH_MAX].iter().rposition(|(to, _)| *to != next);
+    whole.map_or(BATCH_MAX, |last| last + 1)
 }
 
 /// Wakes at a fixed cadence; what is missed is not made up for.
@@ -105,3 +131,31 @@ fn cpu() -> io::Result<Duration> {
 
 /// Until pages, routes and queues are there.
 const WARM_UP_SECONDS: f64 = 0.5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batch_ends_between_two_addresses() {
+        let to = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let datagrams = |runs: &[(u16, usize)]| -> Vec<(SocketAddr, &[u8])> {
+            let run = |(port, len): &(u16, usize)| iter::repeat_n((to(*port), &b"x"[..]), *len);
+            runs.iter().flat_map(run).collect()
+        };
+        assert_eq!(batch_len(&datagrams(&[(1, 3), (2, 3)])), 6);
+        assert_eq!(batch_len(&datagrams(&[(1, BATCH_MAX - 1), (2, 3)])), BATCH_MAX - 1);
+        assert_eq!(batch_len(&datagrams(&[(1, BATCH_MAX), (2, 3)])), BATCH_MAX);
+        assert_eq!(batch_len(&datagrams(&[(1, BATCH_MAX + 9)])), BATCH_MAX);
+    }
+
+    #[test]
+    fn shares_have_the_mean_and_lie_next_to_it() {
+        for (mean, least, most, sum) in [(1.0, 1, 1, 100), (3.0, 3, 3, 300), (2.75, 2, 3, 275)] {
+            let mut shares = Shares { mean, owed: 0.0 };
+            let all: Vec<_> = (0..100).map(|_| shares.next()).collect();
+            assert!(all.iter().all(|share| (least..=most).contains(share)), "{all:?}");
+            assert_eq!(all.iter().sum::<usize>(), sum);
+        }
+    }
+}

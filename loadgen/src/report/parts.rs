@@ -79,9 +79,10 @@ pub struct Floor {
     pub bytes_mean: f64,
     /// Time between two sends to the same socket as it was kept, in ms.
     pub interval_ms: f64,
-    /// Packets in each of these, as one message; 0 in records from before there was a choice.
+    /// Packets in each of these, as one message, on average; 0 in records from before there was a
+    /// choice.
     #[serde(default)]
-    pub gather: u32,
+    pub gather: f64,
     /// Seconds measured.
     pub seconds: f64,
 }

@@ -33,8 +33,8 @@ pub struct Traffic {
     pub bytes_mean: f64,
     /// Frames in a packet of a listener, rounded.
     pub frames: u32,
-    /// Packets for a listener at a time, rounded.
-    pub gather: u32,
+    /// Packets for a listener at a time, on average.
+    pub gather: f64,
     /// Time between two sends to the same listener.
     pub interval: Duration,
 }
@@ -42,7 +42,7 @@ pub struct Traffic {
 impl Traffic {
     /// Returns the traffic of a mixer: one packet at a time, of so many frames.
     pub fn mixed(bytes_mean: f64, frames: u32) -> Self {
-        Self { bytes_mean, frames, gather: 1, interval: Duration::from_millis(20) * frames }
+        Self { bytes_mean, frames, gather: 1.0, interval: Duration::from_millis(20) * frames }
     }
 }
 
@@ -103,9 +103,9 @@ impl Gathered<'_> {
         if !self.is_bridged() {
             return Some(mixed);
         }
-        let gather = whole(self.sending.map_or(1.0, Sending::gathered_mean));
+        let gather = self.sending.map_or(1.0, Sending::gathered_mean).max(1.0);
         let members = self.tallies().filter(|tally| tally.talks == (listeners.1 == 0)).count();
-        let each = packets as f64 / members as f64 / f64::from(gather);
+        let each = packets as f64 / members as f64 / gather;
         Some(Traffic { gather, interval: Duration::from_secs_f64(self.seconds() / each), ..mixed })
     }
 
@@ -501,7 +501,7 @@ mod tests {
     #[test]
     fn floor_sends_as_the_bridge_did() {
         let (record, traffic) = found(|members| members[1].steady.padding_octets = 1_600, WHOLE);
-        assert_eq!((traffic.gather, traffic.frames), (2, 1));
+        assert_eq!((traffic.gather, traffic.frames), (2.0, 1));
         let ms = traffic.interval.as_secs_f64() * 1e3;
         assert!((ms - 2.0 * 10_000.0 / 1_030.0).abs() < 0.01, "{ms}");
         assert_eq!((record.padding_ratio, record.gso_segments_mean), (Some(0.01), Some(3.06)));

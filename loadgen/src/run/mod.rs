@@ -416,7 +416,7 @@ async fn measure_floor(args: &RunArgs, traffic: Traffic) -> Option<Floor> {
         sizes: vec![traffic.bytes_mean.round() as usize],
         interval: traffic.interval,
         cohorts: traffic.frames as usize,
-        gather: traffic.gather as usize,
+        gather: traffic.gather,
         seconds: FLOOR_SECONDS,
     };
     match tokio::task::spawn_blocking(move || floor::measure(&plan)).await {

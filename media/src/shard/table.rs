@@ -64,8 +64,8 @@ impl LegTable {
         slot.leg.as_deref_mut().filter(|leg| leg.id == id)
     }
 
-    /// Asks for what sending reads of one leg, and for the key schedule of another whose leg was
-    /// asked for before.
+    /// Asks for what sending reads of one leg, and for the key schedule and further streams of
+    /// another whose leg was asked for before.
     #[inline]
     pub(super) fn prefetch(&self, leg: Option<LegId>, key: Option<LegId>) {
         if let Some(leg) = leg.and_then(|id| self.at(id.index)) {
@@ -76,6 +76,7 @@ impl LegTable {
         }
         if let Some(leg) = key.and_then(|id| self.at(id.index)) {
             leg.sender.prefetch_rtp();
+            leg.sent.prefetch();
         }
     }
 

@@ -91,10 +91,11 @@ impl SrtpSender {
         self.tap = tap;
     }
 
-    /// Asks for the key schedule that `protect_rtp` will read.
+    /// Asks for what `protect_rtp` will read beyond the sender itself.
     #[inline]
     pub(crate) fn prefetch_rtp(&self) {
         self.rtp.prefetch();
+        self.streams.prefetch();
     }
 
     /// Protects the RTP packet in `buffer[..length]` in place and returns its new length.

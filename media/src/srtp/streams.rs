@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::leg::Ssrc;
+use crate::prefetch::prefetch;
 
 /// Most streams under one master key. Chosen: a bridge's slots on one leg, with room.
 pub const STREAMS_MAX: usize = 8;
@@ -43,6 +44,14 @@ impl<T: Default> Streams<T> {
         }
         let mut fresh = ssrcs.iter().map(|ssrc| (*ssrc, T::default()));
         Ok(Self { first: fresh.next(), others: fresh.collect() })
+    }
+
+    /// Asks for what does not lie in place.
+    #[inline]
+    pub fn prefetch(&self) {
+        for stream in &self.others {
+            prefetch(stream);
+        }
     }
 
     /// Returns a stream's state, for change.

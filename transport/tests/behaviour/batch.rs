@@ -14,13 +14,13 @@ fn send(socket: &MediaSocket, datagrams: &[(SocketAddr, &[u8])]) -> io::Result<u
 fn batch_reaches_each_target_in_order() {
     let (socket, from) = bind("127.0.0.1:0");
     let sinks = [client("127.0.0.1:0"), client("127.0.0.1:0")];
-    let bytes: Vec<[u8; 2]> = (0..100u16).map(u16::to_be_bytes).collect();
+    let bytes: Vec<[u8; 2]> = (0..BATCH_MAX as u16).map(u16::to_be_bytes).collect();
     let datagrams: Vec<(SocketAddr, &[u8])> = bytes
         .iter()
         .enumerate()
         .map(|(place, bytes)| (sinks[place % 2].local_addr().unwrap(), &bytes[..]))
         .collect();
-    assert_eq!(send(&socket, &datagrams).unwrap(), 100);
+    assert_eq!(send(&socket, &datagrams).unwrap(), BATCH_MAX);
     for (place, bytes) in bytes.iter().enumerate() {
         let mut got = [0; 16];
         let (len, seen_from) = sinks[place % 2].recv_from(&mut got).unwrap();
