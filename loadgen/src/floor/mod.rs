@@ -59,7 +59,7 @@ fn measure_with(
     send: impl FnOnce(&Order) -> Result<Sent, FloorError>,
 ) -> Result<Floor, FloorError> {
     let counts = [plan.sockets, plan.sizes.len(), plan.cohorts];
-    if counts.contains(&0) || plan.interval.is_zero() || !(plan.gather >= 1.0) {
+    if counts.contains(&0) || plan.interval.is_zero() || plan.gather.max(0.0) < 1.0 {
         return Err(FloorError::EmptyPlan);
     }
     let receivers = Receivers::start(plan.sockets)?;

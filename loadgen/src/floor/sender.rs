@@ -37,7 +37,8 @@ fn send(order: &Order) -> io::Result<Sent> {
             let nth = (round % order.cohorts as u64) as usize;
             let to = order.to.chunks(cohort).nth(nth).unwrap_or_default();
             batch.clear();
-            let datagrams_for = |to: &SocketAddr| iter::repeat_n((*to, &bytes[..size]), gather.next());
+            let datagrams_for =
+                |to: &SocketAddr| iter::repeat_n((*to, &bytes[..size]), gather.next());
             batch.extend(to.iter().flat_map(datagrams_for));
             send_round(&socket, &mut headers, &batch)?;
             datagrams += batch.len() as u64;
