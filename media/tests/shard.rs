@@ -531,6 +531,19 @@ fn engine_is_called_once_for_each_deadline() {
 }
 
 #[test]
+fn engine_that_stays_due_holds_up_nobody() {
+    let mut rig = Rig::new();
+    let at = |ms: u32| rig::START + MS * ms;
+    let bad = rig.conference_of(Bridge { stays_due: Some(at(10)), ..Bridge::default() });
+    let good = rig.conference_of(Bridge { timeouts: vec![at(12)], ..Bridge::default() });
+    rig.run(MS * 20);
+    assert_eq!(rig.shard.engine(good).unwrap().fired, [at(12)]);
+    let fired: Vec<_> = (10..=20).map(at).collect();
+    assert_eq!(rig.shard.engine(bad).unwrap().fired, fired, "once a millisecond");
+    assert_eq!(rig.shard.counters().deadlines_stuck, 11);
+}
+
+#[test]
 fn ten_thousand_legs_have_room_and_names_of_their_own() {
     let mut rig = Rig::with(10_000, 4, None);
     let keys = [rig.conference(), rig.conference()];

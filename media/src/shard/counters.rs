@@ -30,6 +30,8 @@ pub struct ShardCounters {
     pub outbox_refused: u64,
     /// Events that control did not take in time.
     pub events_dropped: u64,
+    /// Times that an engine was still due, after its timeout, for what it had been called for.
+    pub deadlines_stuck: u64,
     /// Legs added.
     pub joins: u64,
     /// Legs removed.
@@ -88,6 +90,7 @@ impl ShardCounters {
         self.drops.add(&other.drops);
         self.outbox_refused += other.outbox_refused;
         self.events_dropped += other.events_dropped;
+        self.deadlines_stuck += other.deadlines_stuck;
         self.joins += other.joins;
         self.leaves += other.leaves;
         self.talkers += other.talkers;

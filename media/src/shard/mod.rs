@@ -221,6 +221,11 @@ impl<E: Engine> Shard<E> {
                 self.drain(now, transmit);
             }
             self.reschedule(key);
+            // An engine that does not move on from its deadline holds up nobody but itself.
+            if self.timers.deadline(key).is_some_and(|next| next <= deadline) {
+                self.timers.set(key, Some(now + STUCK_PAUSE));
+                self.counters.deadlines_stuck += 1;
+            }
         }
         self.drain(now, transmit);
         while let Some(turn) = self.timers.pop_reports(now) {
@@ -303,3 +308,7 @@ pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Parts of the least report interval; in each, one part of the legs is sent its compound, if it is due.
 const REPORT_TURNS: usize = 50;
+
+/// When an engine is called again that did not move on from its deadline. Chosen: its thread stays
+/// free for others, and what it forgot is little late.
+const STUCK_PAUSE: Duration = Duration::from_millis(1);

@@ -51,6 +51,11 @@ impl Timers {
         }
     }
 
+    /// Returns a conference's deadline.
+    pub(super) fn deadline(&self, key: ConferenceKey) -> Option<Instant> {
+        self.deadlines.get(key.0 as usize).copied().flatten()
+    }
+
     pub(super) fn cancel(&mut self, key: ConferenceKey) {
         self.set(key, None);
     }

@@ -35,6 +35,8 @@ pub struct Bridge {
     pub stuck: bool,
     /// When it wants to be called; taken when it was.
     pub timeouts: Vec<Instant>,
+    /// A deadline that it asks for, for ever.
+    pub stays_due: Option<Instant>,
     pub fired: Vec<Instant>,
     pub heard: Vec<u64>,
     pub removed: usize,
@@ -136,7 +138,7 @@ impl Engine for Bridge {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.timeouts.iter().min().copied()
+        self.timeouts.iter().chain(&self.stays_due).min().copied()
     }
 
     fn poll_output(&mut self) -> Option<EngineOutput> {

@@ -105,7 +105,7 @@ const GAUGES: [Whole<ShardReport>; 3] = [
     (name("sabha_talkers", "Legs that are heard in a mix now."), |report| report.counters.talkers),
 ];
 
-const COUNTERS: [Whole<ShardCounters>; 11] = [
+const COUNTERS: [Whole<ShardCounters>; 12] = [
     (name("sabha_legs_joined_total", "Legs added."), |shard| shard.joins),
     (name("sabha_legs_left_total", "Legs removed."), |shard| shard.leaves),
     (
@@ -118,6 +118,10 @@ const COUNTERS: [Whole<ShardCounters>; 11] = [
     (
         name("sabha_events_dropped_total", "Events of a shard that control did not take in time."),
         |shard| shard.events_dropped,
+    ),
+    (
+        name("sabha_deadlines_stuck_total", "Times that an engine stayed due after its timeout."),
+        |shard| shard.deadlines_stuck,
     ),
     (name("sabha_level_probes_total", "Packets received with a level and no sound."), |shard| {
         shard.probes_in
