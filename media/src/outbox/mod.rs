@@ -71,8 +71,8 @@ impl Queue<'_> {
     /// packets to one leg names it once.
     #[inline]
     pub fn leg_ahead(&self, places: usize) -> Option<LegId> {
-        let leg = self.0.get(places)?.leg;
-        (self.0[places - 1].leg != leg).then_some(leg)
+        let (leg, before) = (self.0.get(places)?.leg, self.0.get(places.checked_sub(1)?)?.leg);
+        (before != leg).then_some(leg)
     }
 }
 

@@ -87,16 +87,17 @@ impl Aes128Gcm {
         aad: &[u8],
         sealed: &mut [u8],
     ) -> Result<(), TagMismatch> {
-        let (text, tag) = sealed.split_last_chunk_mut::<TAG_LEN>().ok_or(TagMismatch)?;
+        let (cipher, tag) = sealed.split_last_chunk_mut::<TAG_LEN>().ok_or(TagMismatch)?;
+        let text = cipher.as_mut_ptr();
         // SAFETY: as in `seal`; the text is the only output.
         let is_opened = unsafe {
             sys::EVP_AEAD_CTX_open_gather(
                 self.context.as_ptr(),
-                text.as_mut_ptr(),
+                text,
                 nonce.as_ptr(),
                 NONCE_LEN,
-                text.as_ptr(),
-                text.len(),
+                text,
+                cipher.len(),
                 tag.as_ptr(),
                 TAG_LEN,
                 aad.as_ptr(),
