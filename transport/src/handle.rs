@@ -190,6 +190,7 @@ pub(crate) fn channel<E: Endpoint>(
         is_stopping: AtomicBool::new(false),
         commands_max,
         endpoints_max: config.endpoints_max,
+        is_watching: config.rounds.is_none(),
     });
     Ok((DriverSender { queue, shared }, messages))
 }
@@ -204,12 +205,16 @@ pub(crate) struct Shared {
     is_stopping: AtomicBool,
     pub(crate) commands_max: usize,
     endpoints_max: usize,
+    /// Whether the poller watches the sockets.
+    is_watching: bool,
 }
 
 impl Shared {
     /// Stops watching a socket and frees its key.
     pub(crate) fn release(&self, key: EndpointKey, fd: std::os::fd::RawFd) {
-        if let Err(error) = self.poller.remove(fd) {
+        if self.is_watching
+            && let Err(error) = self.poller.remove(fd)
+        {
             tracing::warn!(%key, %error, "a socket was not being watched");
         }
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).release(key);
@@ -224,10 +229,12 @@ impl Shared {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let endpoints_max = self.endpoints_max;
         let key = keys.allocate().ok_or(DriverError::EndpointsMax { endpoints_max })?;
-        self.poller.add(fd, key.token()).map_err(|error| {
+        if self.is_watching
+            && let Err(error) = self.poller.add(fd, key.token())
+        {
             keys.release(key);
-            DriverError::Register(error)
-        })?;
+            return Err(DriverError::Register(error));
+        }
         Ok(key)
     }
 

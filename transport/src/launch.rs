@@ -19,12 +19,12 @@ pub(crate) fn launch<E: Endpoint + 'static>(
     let (sender, messages) = handle::channel(&config)?;
     let shared = sender.shared();
     shared.poller.add(shared.waker.raw_fd(), WAKE).map_err(StartError::Poller)?;
-    let DriverConfig { name, core, real_time, gather, gather_when_busy, .. } = config;
+    let name = config.name.clone();
     let thread = std::thread::Builder::new()
         .name(name.clone())
         .spawn(move || {
-            prepare(core, real_time);
-            body(Turns::new(shared.clone(), messages, clock, (gather, gather_when_busy)), &shared)
+            prepare(config.core, config.real_time);
+            body(Turns::new(shared.clone(), messages, clock, &config), &shared)
         })
         .map_err(|source| StartError::Thread { name, source })?;
     Ok(DriverHandle::new(sender, thread))

@@ -5,6 +5,7 @@
 //! than a few hundred datagrams.
 
 mod receive;
+mod round;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -12,9 +13,11 @@ use std::time::Duration;
 
 use sabha_media::time::Instant;
 
+use self::round::Round;
 use crate::appetite::Appetite;
 use crate::clock::Clock;
 use crate::deadlines::Deadlines;
+use crate::driver::DriverConfig;
 use crate::endpoint::Endpoint;
 use crate::handle::{Message, Shared};
 use crate::key::EndpointKey;
@@ -44,6 +47,8 @@ pub(crate) struct Turns<E: Endpoint> {
     /// Whether pauses are to anybody's good now: the thread had much to do of late, and nobody waits
     /// for what it reads.
     gathers_now: bool,
+    /// Set if sockets are read by the clock.
+    round: Option<Round>,
 }
 
 impl<E: Endpoint> Turns<E> {
@@ -52,7 +57,7 @@ impl<E: Endpoint> Turns<E> {
         shared: Arc<Shared>,
         messages: Receiver<Message<E>>,
         clock: Clock,
-        (gather, gather_when_busy): (Duration, bool),
+        config: &DriverConfig,
     ) -> Self {
         Self {
             shared,
@@ -64,10 +69,11 @@ impl<E: Endpoint> Turns<E> {
             appetite: Appetite::new(),
             sender: Sender::new(),
             meter: LoadMeter::new(clock.now()),
-            gather,
-            gather_when_busy,
+            gather: config.gather,
+            gather_when_busy: config.gather_when_busy,
             may_gather: false,
-            gathers_now: !gather_when_busy,
+            gathers_now: !config.gather_when_busy,
+            round: config.rounds.map(|every| Round::new(every, clock.now())),
         }
     }
 
@@ -105,6 +111,7 @@ impl<E: Endpoint> Turns<E> {
                 token => self.receive(EndpointKey::from_token(token), is_crowd),
             }
         }
+        self.go_round();
     }
 
     /// Handles what was queued before the end, and gives all endpoints back.
@@ -122,7 +129,9 @@ impl<E: Endpoint> Turns<E> {
             return None;
         }
         let load_due = self.meter.due();
-        Some(self.deadlines.next().map_or(load_due, |(deadline, _)| deadline.min(load_due)))
+        let round_due = self.round.as_ref().map_or(load_due, Round::due);
+        let deadline = self.deadlines.next().map_or(load_due, |(deadline, _)| deadline);
+        Some(deadline.min(load_due).min(round_due))
     }
 
     fn count_busy(&mut self, now: Instant) {

@@ -85,11 +85,15 @@ impl Endpoint for Sink {
     fn handle_sent(&mut self, _now: Instant) {}
 }
 
-/// Runs driver and floor in turn, and prints a line.
-pub fn measure(kind: DriverKind, sinks: usize, segments: usize, gather: Duration) {
+/// Runs driver and floor in turn, against sinks that are read as `reading` says, and prints a line.
+pub fn measure(kind: DriverKind, sinks: usize, segments: usize, reading: DriverConfig) {
     raise_descriptor_limit().unwrap();
     let clock = Clock::process();
-    let config = DriverConfig { core: Some(0), real_time: true, gather, ..DriverConfig::default() };
+    let reads = match reading.rounds {
+        Some(every) => format!("read every {every:?}"),
+        None => format!("gathering for {:?}", reading.gather),
+    };
+    let config = DriverConfig { core: Some(0), real_time: true, ..reading };
     let (receiver, name) = start_driver(kind, config, clock).unwrap();
     let mut addrs = Vec::new();
     let mut last = None;
@@ -125,7 +129,7 @@ pub fn measure(kind: DriverKind, sinks: usize, segments: usize, gather: Duration
     let datagrams = (TICKS.len() * sinks * segments) as f64;
     let taken = received.datagrams_in - received_before.datagrams_in;
     println!(
-        "fan, {name}, {sinks} sinks, {segments} at a time, gathering for {gather:?}: {:.2} µs for \
+        "fan, {name}, {sinks} sinks, {segments} at a time, {reads}: {:.2} µs for \
          each datagram sent, {:.2} times the floor of {:.2}; {:.2} µs for each of {taken} received in {} calls after {} waits; {} calls, \
          lateness p99 {:?}",
         micros(fan_cpu) / datagrams,

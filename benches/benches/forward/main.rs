@@ -11,7 +11,7 @@ mod floor;
 
 use std::time::Duration;
 
-use sabha_transport::DriverKind;
+use sabha_transport::{DriverConfig, DriverKind};
 
 /// Returns the processor time of the calling thread.
 fn thread_cpu() -> Duration {
@@ -47,9 +47,13 @@ fn main() {
     for sinks in [1_000, 3_000] {
         for kind in [DriverKind::Poll, DriverKind::Glommio] {
             if is_wanted("fan") {
-                fan::measure(kind, sinks, 1, Duration::ZERO);
-                fan::measure(kind, sinks, 1, Duration::from_millis(1));
-                fan::measure(kind, sinks, 3, Duration::from_millis(1));
+                let gather = |gather| DriverConfig { gather, ..DriverConfig::default() };
+                let frame = Some(Duration::from_millis(20));
+                let rounds = DriverConfig { rounds: frame, ..DriverConfig::default() };
+                fan::measure(kind, sinks, 1, gather(Duration::ZERO));
+                fan::measure(kind, sinks, 1, gather(Duration::from_millis(1)));
+                fan::measure(kind, sinks, 3, gather(Duration::from_millis(1)));
+                fan::measure(kind, sinks, 1, rounds);
             }
         }
     }

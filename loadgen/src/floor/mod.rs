@@ -1,9 +1,9 @@
 //! The floor: what sending the same packets costs a process that does nothing else.
 //!
 //! A child process sends packets of the given sizes at the given cadence by sendmmsg; this process
-//! receives them as the load generator's members do, on a driver with a socket for each. Waking a
-//! receiver is part of sending over loopback, so receivers of another kind would give another
-//! floor. No cryptography, no codec, no state: only the kernel's work.
+//! receives them as the load generator's members do, on a driver with a socket for each. The way to
+//! the receiver's socket is part of sending over loopback, so receivers of another kind would give
+//! another floor. No cryptography, no codec, no state: only the kernel's work.
 
 mod command;
 mod foreign;

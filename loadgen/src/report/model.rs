@@ -160,7 +160,8 @@ pub struct Record {
     pub node_cpu_cores: Option<f64>,
     /// Resident memory of the node's process at the steady part's end, in KiB.
     pub node_rss_kib: Option<u64>,
-    /// Resident memory at the run's end against the beginning of the steady part, as a ratio.
+    /// Resident memory in the last tenth of the steady part over that in the first tenth, as a ratio
+    /// of means.
     pub node_rss_growth_ratio: Option<f64>,
     /// The floor before the run.
     pub floor_before: Option<Floor>,

@@ -99,7 +99,6 @@ struct Measured {
     steady: Span,
     steady_seconds: Steady,
     usage: Usage,
-    rss_growth: Option<f64>,
     sending: Option<Sending>,
     points: Vec<report::Point>,
 }
@@ -109,7 +108,6 @@ struct Listened {
     steady: Span,
     steady_seconds: Steady,
     usage: Usage,
-    rss_growth: Option<f64>,
     sending: Option<Sending>,
 }
 
@@ -284,9 +282,9 @@ async fn measure(
     if let Some(hosts) = hosts {
         hosts.close();
     }
-    let Listened { steady, steady_seconds, usage, rss_growth, sending } = listened;
+    let Listened { steady, steady_seconds, usage, sending } = listened;
     let points = watch.into_points();
-    Ok(Measured { results, joining, steady, steady_seconds, usage, rss_growth, sending, points })
+    Ok(Measured { results, joining, steady, steady_seconds, usage, sending, points })
 }
 
 async fn open_conferences(
@@ -377,19 +375,16 @@ async fn listen(
                 let steady_seconds = Steady { from_s, to_s: watch.seconds() };
                 let usage = watch.usage_since(moment);
                 let sent = sending(metrics).await.zip(sent).map(|(now, then)| now.since(then));
-                ended = Some((steady_seconds, usage, moment, sent));
+                ended = Some((steady_seconds, usage, sent));
                 continue;
             }
         };
         let step = if begun.is_none() { "warming up" } else { "measuring" };
         display.point(step, watch.note(progress));
-        if let (Some((steady_seconds, usage, moment, sending)), true) =
+        if let (Some((steady_seconds, usage, sending)), true) =
             (ended, now() > steady.to + AFTERGLOW)
         {
-            let now_kib = usage.node_then.and_then(|node| node.rss_kib);
-            let growth = now_kib.zip(moment.node_rss_kib());
-            let rss_growth = growth.map(|(now, then)| now as f64 / then.max(1) as f64);
-            return Ok(Listened { steady, steady_seconds, usage, rss_growth, sending });
+            return Ok(Listened { steady, steady_seconds, usage, sending });
         }
     }
 }
@@ -399,11 +394,11 @@ async fn sending(metrics: Option<SocketAddr>) -> Option<Sending> {
 }
 
 fn fill(args: &RunArgs, measured: Measured, record: &mut Record) -> Option<Traffic> {
-    let Measured { results, joining, steady, steady_seconds, usage, rss_growth, .. } = measured;
+    let Measured { results, joining, steady, steady_seconds, usage, .. } = measured;
     let sending = measured.sending;
     let traffic = Gathered { args, results, steady, usage, sending }.fill(record);
     record.join_seconds = Some((joining.to - joining.from) as f64 / 1e9);
-    record.node_rss_growth_ratio = rss_growth;
+    record.node_rss_growth_ratio = steady_seconds.memory_growth(&measured.points);
     record.series = measured.points;
     record.steady = Some(steady_seconds);
     traffic

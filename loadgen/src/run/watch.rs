@@ -113,13 +113,6 @@ impl Watch {
     }
 }
 
-impl Moment {
-    /// Returns the node's memory, in KiB.
-    pub fn node_rss_kib(&self) -> Option<u64> {
-        self.node?.rss_kib
-    }
-}
-
 fn cpu_of(processes: &[Process]) -> Duration {
     processes.iter().filter_map(|process| process.cpu()).sum()
 }

@@ -8,4 +8,5 @@ mod gather;
 mod gso;
 mod load;
 mod receive;
+mod rounds;
 mod timeouts;

@@ -1,0 +1,95 @@
+//! Reading by the clock: every socket in turn, so often, ready or not.
+
+use std::time::Duration;
+
+use sabha_media::time::Instant;
+
+/// Where a thread is in its rounds through all sockets.
+#[derive(Debug)]
+pub(super) struct Round {
+    every: Duration,
+    due: Instant,
+    /// The place to go on at; 0 before a round.
+    next: u32,
+}
+
+impl Round {
+    /// Begins with a round that is due at `now`.
+    pub(super) fn new(every: Duration, now: Instant) -> Self {
+        Self { every, due: now, next: 0 }
+    }
+
+    /// Returns when there is something to read; in the midst of a round, at once.
+    pub(super) fn due(&self) -> Instant {
+        if self.next > 0 { Instant::ZERO } else { self.due }
+    }
+
+    /// Returns the places to read in this turn, of so many; none if no round is due.
+    pub(super) fn take(&mut self, now: Instant, places: u32) -> std::ops::Range<u32> {
+        if now < self.due() {
+            return 0..0;
+        }
+        let from = self.next;
+        let to = places.min(from + SOCKETS_PER_TURN).max(from);
+        self.next = to;
+        if to >= places {
+            self.next = 0;
+            // What is missed is not made up for: there is more to read in the next round.
+            self.due = (self.due + self.every).max(now);
+        }
+        from..to
+    }
+}
+
+/// Sockets read in a turn: as many as a wait reports, so that deadlines are looked at as often.
+const SOCKETS_PER_TURN: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_millis(60);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn round_through_many_places_takes_several_turns_and_then_rests() {
+        let mut round = Round::new(EVERY, at(1_000));
+        assert_eq!(round.take(at(1_000), 600), 0..256);
+        assert_eq!(round.due(), Instant::ZERO);
+        assert_eq!(round.take(at(1_001), 600), 256..512);
+        assert_eq!(round.take(at(1_002), 600), 512..600);
+        assert_eq!(round.due(), at(1_060));
+        assert_eq!(round.take(at(1_059), 600), 0..0);
+        assert_eq!(round.take(at(1_060), 600), 0..256);
+    }
+
+    #[test]
+    fn places_may_come_and_go_in_the_midst() {
+        let mut round = Round::new(EVERY, at(0));
+        assert_eq!(round.take(at(0), 600), 0..256);
+        assert_eq!(round.take(at(1), 100), 256..256);
+        assert_eq!(round.due(), at(60));
+        assert_eq!(round.take(at(60), 300), 0..256);
+        assert_eq!(round.take(at(61), 900), 256..512);
+        assert_eq!(round.take(at(62), 900), 512..768);
+    }
+
+    #[test]
+    fn round_that_was_missed_is_not_made_up_for() {
+        let mut round = Round::new(EVERY, at(0));
+        assert_eq!(round.take(at(500), 1), 0..1);
+        assert_eq!(round.due(), at(500));
+        assert_eq!(round.take(at(500), 1), 0..1);
+        assert_eq!(round.due(), at(560));
+    }
+
+    #[test]
+    fn nobody_there_is_read_at_once_again() {
+        let mut round = Round::new(EVERY, at(0));
+        assert_eq!(round.take(at(0), 0), 0..0);
+        assert_eq!(round.due(), at(60));
+    }
+}
