@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_read_at_once_again() {
+    fn rests_after_a_round_through_nothing() {
         let mut round = Round::new(EVERY, at(0));
         assert_eq!(round.take(at(0), 0), 0..0);
         assert_eq!(round.due(), at(60));
