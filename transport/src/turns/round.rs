@@ -46,50 +46,43 @@ const SOCKETS_PER_TURN: u32 = 256;
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
-    const EVERY: Duration = Duration::from_millis(60);
+    /// Takes turns, each at a time in ms through so many places, and checks which are read; returns
+    /// when the next round is due, in ms.
+    fn take(round: &mut Round, turns: &[(u64, u32, Range<u32>)]) -> u64 {
+        for (at, places, read) in turns {
+            assert_eq!(&round.take(Instant::from_millis(*at), *places), read, "at {at} ms");
+        }
+        round.due().as_nanos() / 1_000_000
+    }
 
-    fn at(millis: u64) -> Instant {
-        Instant::from_millis(millis)
+    fn every_60_ms(first: u64) -> Round {
+        Round::new(Duration::from_millis(60), Instant::from_millis(first))
     }
 
     #[test]
     fn round_through_many_places_takes_several_turns_and_then_rests() {
-        let mut round = Round::new(EVERY, at(1_000));
-        assert_eq!(round.take(at(1_000), 600), 0..256);
-        assert_eq!(round.due(), Instant::ZERO);
-        assert_eq!(round.take(at(1_001), 600), 256..512);
-        assert_eq!(round.take(at(1_002), 600), 512..600);
-        assert_eq!(round.due(), at(1_060));
-        assert_eq!(round.take(at(1_059), 600), 0..0);
-        assert_eq!(round.take(at(1_060), 600), 0..256);
+        let mut round = every_60_ms(1_000);
+        assert_eq!(take(&mut round, &[(1_000, 600, 0..256)]), 0);
+        assert_eq!(take(&mut round, &[(1_001, 600, 256..512), (1_002, 600, 512..600)]), 1_060);
+        take(&mut round, &[(1_059, 600, 0..0), (1_060, 600, 0..256)]);
     }
 
     #[test]
     fn places_may_come_and_go_in_the_midst() {
-        let mut round = Round::new(EVERY, at(0));
-        assert_eq!(round.take(at(0), 600), 0..256);
-        assert_eq!(round.take(at(1), 100), 256..256);
-        assert_eq!(round.due(), at(60));
-        assert_eq!(round.take(at(60), 300), 0..256);
-        assert_eq!(round.take(at(61), 900), 256..512);
-        assert_eq!(round.take(at(62), 900), 512..768);
+        let mut round = every_60_ms(0);
+        assert_eq!(take(&mut round, &[(0, 600, 0..256), (1, 100, 256..256)]), 60);
+        take(&mut round, &[(60, 300, 0..256), (61, 900, 256..512), (62, 900, 512..768)]);
+        assert_eq!(take(&mut every_60_ms(0), &[(0, 0, 0..0)]), 60);
     }
 
     #[test]
     fn round_that_was_missed_is_not_made_up_for() {
-        let mut round = Round::new(EVERY, at(0));
-        assert_eq!(round.take(at(500), 1), 0..1);
-        assert_eq!(round.due(), at(500));
-        assert_eq!(round.take(at(500), 1), 0..1);
-        assert_eq!(round.due(), at(560));
-    }
-
-    #[test]
-    fn rests_after_a_round_through_nothing() {
-        let mut round = Round::new(EVERY, at(0));
-        assert_eq!(round.take(at(0), 0), 0..0);
-        assert_eq!(round.due(), at(60));
+        let mut round = every_60_ms(0);
+        assert_eq!(take(&mut round, &[(500, 1, 0..1)]), 500);
+        assert_eq!(take(&mut round, &[(500, 1, 0..1)]), 560);
     }
 }

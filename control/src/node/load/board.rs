@@ -14,6 +14,8 @@ use sabha_mixer::Effort;
 pub struct LoadFigures {
     /// The smoothed share of its time that the thread is busy, 0 to 1.
     pub busy_share: f64,
+    /// The highest of late, as much of it as is due to legs that are still there.
+    pub peak_share: f64,
     /// The smoothed share that it uses itself, of a core or of the process' quota, whatever is more:
     /// less than `busy_share` while it waits for a core that others use.
     pub used_share: f64,
@@ -40,6 +42,7 @@ pub struct LoadFigures {
 pub(crate) struct LoadBoard {
     /// Shares in millionths.
     busy: AtomicU32,
+    peak: AtomicU32,
     used: AtomicU32,
     quota: AtomicU32,
     is_full: AtomicBool,
@@ -57,6 +60,7 @@ impl LoadBoard {
     /// Writes the thread's figures, and that `settled` newcomers are part of the load by now.
     pub(crate) fn publish(&self, figures: &LoadFigures, legs: usize, settled: u64) {
         self.busy.store(millionths(figures.busy_share), Ordering::Relaxed);
+        self.peak.store(millionths(figures.peak_share), Ordering::Relaxed);
         self.used.store(millionths(figures.used_share), Ordering::Relaxed);
         self.is_full.store(figures.is_full, Ordering::Relaxed);
         let is_at_end = figures.step + 1 >= figures.step_max;
@@ -83,6 +87,10 @@ impl LoadBoard {
 
     pub(crate) fn busy_share(&self) -> f64 {
         f64::from(self.busy.load(Ordering::Relaxed)) / MILLION
+    }
+
+    pub(crate) fn peak_share(&self) -> f64 {
+        f64::from(self.peak.load(Ordering::Relaxed)) / MILLION
     }
 
     pub(crate) fn used_share(&self) -> f64 {

@@ -37,7 +37,7 @@ pub(crate) fn check(board: &LoadBoard, load_max: f64) -> Result<(), Overload> {
     if load_max >= 1.0 {
         return Ok(());
     }
-    let load = board.busy_share();
+    let load = board.peak_share();
     let expected = with_newcomers(board, load);
     if board.is_full() || expected > load_max {
         let busy_share = load.max(expected.min(1.0));
@@ -81,7 +81,12 @@ mod tests {
     }
 
     fn read(board: &LoadBoard, busy_share: f64, legs: usize, settled: u64) {
-        let figures = LoadFigures { busy_share, used_share: busy_share, ..LoadFigures::default() };
+        let figures = LoadFigures {
+            busy_share,
+            peak_share: busy_share,
+            used_share: busy_share,
+            ..LoadFigures::default()
+        };
         board.publish(&figures, legs, settled);
     }
 
@@ -124,6 +129,7 @@ mod tests {
         let full = LoadFigures {
             is_full: true,
             busy_share: 0.9,
+            peak_share: 0.9,
             used_share: 0.9,
             ..LoadFigures::default()
         };

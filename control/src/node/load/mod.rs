@@ -12,6 +12,7 @@ pub(crate) mod gate;
 mod gathering;
 mod ladder;
 pub(crate) mod pace;
+mod peak;
 pub(crate) mod quota;
 mod reading;
 mod rungs;

@@ -8,6 +8,7 @@ use sabha_transport::Load;
 
 use super::board::{LoadBoard, LoadFigures};
 use super::ladder::Smoothed;
+use super::peak::Peak;
 use super::quota::thread_cpu;
 use super::{BitrateLimit, Gathering, Ladder, LadderSettings, Reading, Uplink, UplinkReading};
 
@@ -20,6 +21,7 @@ pub(crate) struct LoadWatch {
     board: Arc<LoadBoard>,
     load_max: f64,
     figures: LoadFigures,
+    peak: Peak,
     /// What the thread uses itself.
     used: Smoothed,
     /// Newcomers let in by the time of each of the last readings.
@@ -43,6 +45,7 @@ impl LoadWatch {
             board,
             load_max: settings.load_max,
             figures,
+            peak: Peak::default(),
             used: Smoothed::default(),
             admitted: [0; SETTLING_READINGS],
         }
@@ -53,6 +56,10 @@ impl LoadWatch {
     pub(crate) fn handle_load(&mut self, now: Instant, load: &Load, legs: usize) -> LoadFigures {
         let reading = Reading::new(load, self.board.quota_share());
         self.ladder.handle_reading(now, &reading);
+        if self.ladder.effort() != self.figures.effort {
+            self.peak.clear();
+        }
+        self.peak.add(self.ladder.load(), legs);
         let is_at_end = self.ladder.is_at_end();
         let has_room = self.ladder.load() < ROOM_SHARE * self.load_max;
         let receiving = reading.receiving;
@@ -63,6 +70,7 @@ impl LoadWatch {
         let reading = UplinkReading { legs, is_at_end, receiving, has_room };
         self.figures = LoadFigures {
             busy_share: self.ladder.load(),
+            peak_share: self.peak.load(legs),
             used_share: self.used.value(),
             step: self.ladder.step(),
             step_max: self.ladder.step_max(),
