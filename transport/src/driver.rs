@@ -27,10 +27,11 @@ pub struct DriverConfig {
     /// not and logs it.
     pub real_time: bool,
     /// How long a datagram or a message may wait for others, so that the thread wakes once for
-    /// many. Deadlines come on time all the same, after what has arrived by then.
+    /// many; no longer than the least patient endpoint lets it. Deadlines come on time all the same,
+    /// after what has arrived by then.
     pub gather: Duration,
     /// Whether they wait only while there is much to do: a thousand datagrams a second, or a tenth of
-    /// the time. They never do while an endpoint is not patient.
+    /// the time.
     pub gather_when_busy: bool,
     /// How often all sockets are read, ready or not. By default the kernel tells which are ready,
     /// and whoever sends to them on the same machine pays for that: about a sixth of a datagram's

@@ -1,5 +1,7 @@
 //! What a driver drives.
 
+use std::time::Duration;
+
 use sabha_media::time::Instant;
 use sabha_media::transmit::{Datagram, Transmit};
 
@@ -46,9 +48,9 @@ pub trait Endpoint: Send {
     /// Learns how busy its thread is, about every `LOAD_INTERVAL`; most endpoints do not care.
     fn handle_load(&mut self, _now: Instant, _load: &Load) {}
 
-    /// Returns whether datagrams may wait for others, for as long as the driver gathers: nothing is
-    /// sent at once for what is in them. Asked as often as the load is told.
-    fn is_patient(&self) -> bool {
-        true
+    /// Returns how long datagrams may wait for others, if the driver gathers as long: for ever if
+    /// nothing is sent for what is in them before a deadline. Asked as often as the load is told.
+    fn patience(&self) -> Duration {
+        Duration::MAX
     }
 }

@@ -44,9 +44,9 @@ pub(crate) struct Turns<E: Endpoint> {
     /// Whether the next wait may begin with a pause: there was something to read, and nothing is
     /// left of it.
     may_gather: bool,
-    /// Whether pauses are to anybody's good now: the thread had much to do of late, and nobody waits
-    /// for what it reads.
-    gathers_now: bool,
+    /// How long pauses are now: none if the thread had little to do of late or somebody waits for what
+    /// it reads.
+    pause: Duration,
     /// Set if sockets are read by the clock.
     round: Option<Round>,
 }
@@ -72,7 +72,7 @@ impl<E: Endpoint> Turns<E> {
             gather: config.gather,
             gather_when_busy: config.gather_when_busy,
             may_gather: false,
-            gathers_now: !config.gather_when_busy,
+            pause: if config.gather_when_busy { Duration::ZERO } else { config.gather },
             round: config.rounds.map(|every| Round::new(every, clock.now())),
         }
     }
@@ -92,8 +92,7 @@ impl<E: Endpoint> Turns<E> {
         let now = self.clock.now();
         self.count_busy(now);
         let timeout = until.map(|until| until.saturating_since(now));
-        let gathers = self.may_gather && self.gathers_now;
-        let pause = if gathers { self.gather } else { Duration::ZERO };
+        let pause = if self.may_gather { self.pause } else { Duration::ZERO };
         Wait::new(until, timeout, pause)
     }
 
@@ -151,15 +150,16 @@ impl<E: Endpoint> Turns<E> {
             self.meter.take(now, counters.datagrams_in.value(), counters.datagrams_out.value());
         let many = load.interval.as_micros() / MANY_EVERY.as_micros();
         let has_many = u128::from(load.datagrams_in) >= many;
-        let mut is_patient = true;
+        let mut patience = self.gather;
         for index in 0..self.table.places() {
             let Some(slot) = self.table.at(index) else { continue };
             slot.parts.1.handle_load(now, &load);
-            is_patient &= slot.parts.1.is_patient();
+            patience = patience.min(slot.parts.1.patience());
             self.arm(index, Instant::ZERO);
         }
         let is_busy = has_many || load.busy * BUSY_ONE_IN >= load.interval;
-        self.gathers_now = is_patient && (is_busy || !self.gather_when_busy);
+        let is_worth_it = is_busy || !self.gather_when_busy;
+        self.pause = if is_worth_it { patience } else { Duration::ZERO };
     }
 
     fn handle_messages(&mut self) -> usize {

@@ -217,6 +217,7 @@ impl ShardThread {
                 name: format!("{}{index}", NodeSettings::THREAD_PREFIX),
                 core: settings.pin.then_some(usize::from(index)),
                 real_time: settings.real_time,
+                gather: GATHER,
                 gather_when_busy: true,
                 ..DriverConfig::default()
             },
@@ -287,6 +288,10 @@ fn random_seed() -> u64 {
 
 /// Bodies of one tick: the shared one and a personal one for each talker, with room to spare.
 const OUTBOX_BODIES_MAX: usize = 64;
+
+/// How long what arrives may wait to be read: mixers look at it in their ticks only, and those
+/// come on time. Chosen: a quarter of a frame, in which most of a crowd's packets find company.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How long to wait for room in a shard's queue, and how often.
 const QUEUE_PAUSE: Duration = Duration::from_millis(2);

@@ -172,14 +172,14 @@ fn refused(error: impl Error) -> ConfigError {
 
 /// How often a client shows that it is there, at the most; each time costs either side some 60 µs.
 /// Below the 30 s after which many address translators forget (RFC 9000 section 10.1.2).
-const KEEP_ALIVE_MIN: Duration = Duration::from_secs(18);
+const KEEP_ALIVE_MIN: Duration = Duration::from_secs(25);
 /// How far the rhythms lie apart.
 const KEEP_ALIVE_STEP: Duration = Duration::from_millis(500);
-/// How many rhythms there are; the slowest, 21.5 s, leaves 8.5 s in which QUIC repeats what is lost.
+/// How many rhythms there are; the slowest is 28.5 s.
 const KEEP_ALIVE_VARIANTS: usize = 8;
-/// When a silent connection is given up, in milliseconds: no sooner than media, whose silence tells
-/// of a lost member first.
-const IDLE_TIMEOUT_MS: u32 = 30_000;
+/// When a silent connection is given up, in milliseconds: later than media, whose silence tells of a
+/// lost member first, and half as long again as the slowest rhythm, for QUIC to repeat what is lost.
+const IDLE_TIMEOUT_MS: u32 = 45_000;
 /// Requests under way at once on a connection.
 const REQUESTS_MAX: u32 = 8;
 /// Events under way at once on a connection.

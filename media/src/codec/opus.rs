@@ -3,7 +3,7 @@
 //! libopus documents that an encoder's or decoder's state is one block without pointers into
 //! itself and may be copied with memcpy. The usual wrapper hides that block, so this one stands on
 //! `opusic-sys` directly. `unsafe` has its homes in media here, in `srtp/aead.rs` and in
-//! `prefetch.rs`.
+//! `memory.rs`.
 
 #![allow(unsafe_code)]
 

@@ -163,12 +163,9 @@ impl<E: Engine> Shard<E> {
             receive_ssrcs: config.receive.iter().map(|stream| stream.ssrc).collect(),
         };
         let made = Leg::new(now, &config, key, request, self.config.tap.clone());
-        let mut leg = made.inspect_err(|_| {
-            self.legs.release(id);
-        })?;
-        leg.key = conference.engine.add_leg(now, config).inspect_err(|_| {
-            self.legs.release(id);
-        })?;
+        let mut leg = made.inspect_err(|_| self.legs.release(id))?;
+        let added = conference.engine.add_leg(now, config);
+        leg.key = added.inspect_err(|_| self.legs.release(id))?;
         leg.place = conference.add_leg(id.index);
         self.legs.fill(leg);
         self.counters.joins += 1;
@@ -179,20 +176,20 @@ impl<E: Engine> Shard<E> {
 
     /// Removes a leg; a stale name changes nothing. Returns whether there was one.
     pub fn remove_leg(&mut self, now: Instant, id: LegId) -> bool {
-        if self.legs.leg(id).is_none() {
-            return false;
-        }
-        let Some(leg) = self.legs.release(id) else { return false };
+        let Some(leg) = self.legs.leg(id) else { return false };
+        let (home, key, place, is_talking) =
+            (leg.conference, leg.key, leg.place, leg.orders.is_talking);
+        self.legs.release(id);
         self.counters.leaves += 1;
-        self.counters.talkers -= u64::from(leg.orders.is_talking);
-        if let Some(conference) = self.conferences.get_mut(leg.conference) {
-            conference.engine.remove_leg(now, leg.key, &mut self.resources);
-            let moved = conference.remove_leg(leg.place);
+        self.counters.talkers -= u64::from(is_talking);
+        if let Some(conference) = self.conferences.get_mut(home) {
+            conference.engine.remove_leg(now, key, &mut self.resources);
+            let moved = conference.remove_leg(place);
             if let Some(moved) = moved.and_then(|slot| self.legs.at_mut(slot)) {
-                moved.place = leg.place;
+                moved.place = place;
             }
         }
-        self.reschedule(leg.conference);
+        self.reschedule(home);
         true
     }
 

@@ -26,7 +26,7 @@ impl<E: Engine> Shard<E> {
     pub(super) fn drain(&mut self, now: Instant, transmit: &mut impl Transmit) {
         let Self { outbox, legs, counters, .. } = self;
         outbox.drain(now, |id, header, body, queue| {
-            legs.prefetch(queue.leg_ahead(LEG_AHEAD), queue.leg_ahead(KEY_AHEAD));
+            legs.prefetch(queue.leg_ahead(LEG_AHEAD), queue.leg_ahead(STREAMS_AHEAD));
             // A packet that was deferred may outlive its leg, which then has no address either.
             let addressed = legs.leg_mut(id).and_then(|leg| leg.address.map(|to| (leg, to)));
             let Some((leg, to)) = addressed else {
@@ -199,7 +199,7 @@ fn reason_of(error: ProtectError) -> DropReason {
 /// is the longest. Chosen: up to 80 reports a second and way cost nothing that could be seen.
 const LEG_INTERVAL: Duration = Duration::from_micros(12_500);
 
-/// By how many packets a leg's state and then, once that can be read, its key schedule are asked
+/// By how many packets a leg's state and then, once that can be read, its further streams are asked
 /// for before they are needed: a packet takes 0.5 µs or more to seal, memory as long to answer.
 const LEG_AHEAD: usize = 4;
-const KEY_AHEAD: usize = 2;
+const STREAMS_AHEAD: usize = 2;

@@ -7,7 +7,7 @@
 use super::leg::Leg;
 use crate::engine::RECEIVE_STREAMS_MAX;
 use crate::leg::{LegId, Ssrc};
-use crate::prefetch::prefetch;
+use crate::memory::{prefetch, room_in_large_pages};
 
 /// All legs of a shard.
 pub(super) struct LegTable {
@@ -20,12 +20,13 @@ pub(super) struct LegTable {
 #[derive(Default)]
 struct Slot {
     generation: u32,
-    leg: Option<Box<Leg>>,
+    leg: Option<Leg>,
 }
 
 impl LegTable {
     pub(super) fn new(shard: u16, legs_max: usize) -> Self {
-        Self { shard, slots: Vec::new(), free: Vec::new(), legs_max: legs_max.min(SLOTS_MAX) }
+        let legs_max = legs_max.min(SLOTS_MAX);
+        Self { shard, slots: room_in_large_pages(legs_max), free: Vec::new(), legs_max }
     }
 
     /// Takes a slot for a new leg; `None` if all are taken.
@@ -46,59 +47,55 @@ impl LegTable {
     /// Puts a leg into the slot reserved for it.
     pub(super) fn fill(&mut self, leg: Leg) {
         let index = usize::from(leg.id.index);
-        self.slots[index].leg = Some(Box::new(leg));
+        self.slots[index].leg = Some(leg);
     }
 
-    /// Empties a slot, whether its leg was filled in or not.
-    pub(super) fn release(&mut self, id: LegId) -> Option<Box<Leg>> {
-        let slot = self.slots.get_mut(usize::from(id.index))?;
-        if slot.generation != id.generation {
-            return None;
-        }
+    /// Empties a slot, whether its leg was filled in or not; a stale name empties none. The leg ends
+    /// where it lies, and its keys with it.
+    pub(super) fn release(&mut self, id: LegId) {
+        let slot = self.slots.get_mut(usize::from(id.index));
+        let Some(slot) = slot.filter(|slot| slot.generation == id.generation) else { return };
+        slot.leg = None;
         self.free.push(id.index);
-        slot.leg.take()
     }
 
     pub(super) fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
         let slot = self.slots.get_mut(usize::from(id.index))?;
-        slot.leg.as_deref_mut().filter(|leg| leg.id == id)
+        slot.leg.as_mut().filter(|leg| leg.id == id)
     }
 
-    /// Asks for what sending reads of one leg, and for the key schedule and further streams of
-    /// another whose leg was asked for before.
+    /// Asks for what sending reads of one leg, and for the further streams of another whose leg was
+    /// asked for before.
     #[inline]
-    pub(super) fn prefetch(&self, leg: Option<LegId>, key: Option<LegId>) {
-        if let Some(leg) = leg.and_then(|id| self.at(id.index)) {
-            prefetch(&raw const leg.id);
-            prefetch(&raw const leg.address);
-            prefetch(&raw const leg.sent);
-            prefetch(&raw const leg.sender);
+    pub(super) fn prefetch(&self, leg: Option<LegId>, streams: Option<LegId>) {
+        if let Some(slot) = leg.and_then(|id| self.slots.get(usize::from(id.index))) {
+            prefetch(slot);
         }
-        if let Some(leg) = key.and_then(|id| self.at(id.index)) {
-            leg.sender.prefetch_rtp();
+        if let Some(leg) = streams.and_then(|id| self.at(id.index)) {
+            leg.sender.prefetch_streams();
             leg.sent.prefetch();
         }
     }
 
     pub(super) fn leg(&self, id: LegId) -> Option<&Leg> {
         let slot = self.slots.get(usize::from(id.index))?;
-        slot.leg.as_deref().filter(|leg| leg.id == id)
+        slot.leg.as_ref().filter(|leg| leg.id == id)
     }
 
     /// Returns the leg of a slot.
     pub(super) fn at(&self, slot: u16) -> Option<&Leg> {
-        self.slots.get(usize::from(slot))?.leg.as_deref()
+        self.slots.get(usize::from(slot))?.leg.as_ref()
     }
 
     /// Returns the leg of a slot, for change.
     pub(super) fn at_mut(&mut self, slot: u16) -> Option<&mut Leg> {
-        self.slots.get_mut(usize::from(slot))?.leg.as_deref_mut()
+        self.slots.get_mut(usize::from(slot))?.leg.as_mut()
     }
 
     /// Finds the leg that sends with `ssrc`.
     pub(super) fn by_send_ssrc(&mut self, ssrc: Ssrc) -> Option<&mut Leg> {
         let slot = self.slots.get_mut((ssrc.0 & 0xffff) as usize)?;
-        slot.leg.as_deref_mut().filter(|leg| leg.send_ssrc == ssrc)
+        slot.leg.as_mut().filter(|leg| leg.send_ssrc == ssrc)
     }
 
     /// Gives every `stride`th leg, from `first` on.
@@ -156,7 +153,7 @@ mod tests {
         table.release(first);
         let second = table.reserve().unwrap();
         assert_eq!((first.index, first.generation + 1), (second.index, second.generation));
-        assert!(table.release(first).is_none(), "a stale name frees nothing");
-        assert_eq!(table.reserve(), None);
+        table.release(first);
+        assert_eq!(table.reserve(), None, "a stale name frees nothing");
     }
 }

@@ -1,27 +1,28 @@
 //! One AES-128-GCM key, by aws-lc.
 //!
-//! `aws-lc-rs` offers the same, but hides where the key schedule lies. A shard that seals for
-//! thousands of legs in turn finds each schedule gone from the caches, and asks for it ahead; so
-//! this stands on `aws-lc-sys`, which `aws-lc-rs` is built on.
+//! `aws-lc-rs` offers the same, but puts each key schedule into a place of its own. A shard that
+//! seals for thousands of legs in turn finds it gone from the caches, and its address from those of
+//! translated addresses; so here it lies within its owner, who can ask for it ahead. This stands on
+//! `aws-lc-sys`, which `aws-lc-rs` is built on.
 
 #![allow(unsafe_code)]
 
-use std::ptr::{self, NonNull};
+use std::mem::MaybeUninit;
+use std::ptr;
 
 use aws_lc_sys as sys;
-
-use crate::prefetch::prefetch;
+use zeroize::zeroize_flat_type;
 
 /// A key's schedule and the table of its hash.
 pub(super) struct Aes128Gcm {
-    context: NonNull<sys::EVP_AEAD_CTX>,
+    context: sys::EVP_AEAD_CTX,
 }
 
 /// The authentication tag does not match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TagMismatch;
 
-// SAFETY: a context is not bound to a thread, and nothing else points to it.
+// SAFETY: a context is not bound to a thread; its one pointer is to static data.
 unsafe impl Send for Aes128Gcm {}
 
 // SAFETY: sealing and opening read the context only; aead.h allows both from several threads.
@@ -30,19 +31,19 @@ unsafe impl Sync for Aes128Gcm {}
 impl Aes128Gcm {
     /// Expands a key.
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
-        // SAFETY: the key is read for its length and copied; both calls have no other input.
-        let context = unsafe {
+        let mut context = MaybeUninit::zeroed();
+        // SAFETY: the key is read for its length and expanded into the context, a plain structure
+        // for which zeros are no key. It points nowhere into itself and may be moved: aws-lc, too,
+        // copies the state of an AES-GCM key octet for octet (`aead_ctx_copy_state_trivial`).
+        let (is_made, context) = unsafe {
             sys::CRYPTO_library_init();
-            sys::EVP_AEAD_CTX_new(sys::EVP_aead_aes_128_gcm(), key.as_ptr(), KEY_LEN, TAG_LEN)
+            let kind = sys::EVP_aead_aes_128_gcm();
+            let (own, engine) = (context.as_mut_ptr(), ptr::null_mut());
+            let made = sys::EVP_AEAD_CTX_init(own, kind, key.as_ptr(), KEY_LEN, TAG_LEN, engine);
+            (made == 1, context.assume_init())
         };
-        let context = NonNull::new(context).expect("memory for a key of 16 octets");
+        assert!(is_made, "a key of 16 octets is one of AES-128");
         Self { context }
-    }
-
-    /// Asks for what `seal` will read.
-    #[inline]
-    pub fn prefetch(&self) {
-        prefetch(self.context.as_ptr());
     }
 
     /// Encrypts `plain` in place and writes the tag. No nonce may come twice.
@@ -58,7 +59,7 @@ impl Aes128Gcm {
         // and tag, the only outputs, do not overlap; cipher text may take the plain text's place.
         let is_sealed = unsafe {
             sys::EVP_AEAD_CTX_seal_scatter(
-                self.context.as_ptr(),
+                &raw const self.context,
                 text,
                 tag.as_mut_ptr(),
                 &raw mut tag_len,
@@ -92,7 +93,7 @@ impl Aes128Gcm {
         // SAFETY: as in `seal`; the text is the only output.
         let is_opened = unsafe {
             sys::EVP_AEAD_CTX_open_gather(
-                self.context.as_ptr(),
+                &raw const self.context,
                 text,
                 nonce.as_ptr(),
                 NONCE_LEN,
@@ -110,8 +111,11 @@ impl Aes128Gcm {
 
 impl Drop for Aes128Gcm {
     fn drop(&mut self) {
-        // SAFETY: `new` made the context and nothing else frees it; its octets are cleared.
-        unsafe { sys::EVP_AEAD_CTX_free(self.context.as_ptr()) };
+        // SAFETY: `new` made the context, nobody reads it again, and zeros are valid in it.
+        unsafe {
+            sys::EVP_AEAD_CTX_cleanup(&raw mut self.context);
+            zeroize_flat_type(&raw mut self.context);
+        }
     }
 }
 

@@ -28,8 +28,8 @@ pub struct Unprotected {
 /// The replay check comes before decryption. Nothing changes unless the packet is authentic.
 pub struct SrtpReceiver {
     suite: SrtpSuite,
-    rtp: SessionKey,
-    rtcp: SessionKey,
+    rtp: Box<SessionKey>,
+    rtcp: Box<SessionKey>,
     streams: Streams<ReceiveStream>,
 }
 
@@ -47,8 +47,8 @@ impl SrtpReceiver {
     pub fn new(master: &MasterKey, ssrcs: &[Ssrc]) -> Result<Self, StreamsError> {
         Ok(Self {
             suite: master.suite(),
-            rtp: SessionKey::rtp(master),
-            rtcp: SessionKey::rtcp(master),
+            rtp: Box::new(SessionKey::rtp(master)),
+            rtcp: Box::new(SessionKey::rtcp(master)),
             streams: Streams::new(ssrcs)?,
         })
     }
@@ -142,6 +142,7 @@ impl SrtpReceiver {
     /// Uses session keys as they are, for test vectors that do not derive them.
     pub(super) fn from_session_keys(rtp: SessionKey, rtcp: SessionKey, ssrc: Ssrc) -> Self {
         let streams = Streams::new(&[ssrc]).expect("one stream");
+        let (rtp, rtcp) = (Box::new(rtp), Box::new(rtcp));
         Self { suite: SrtpSuite::AeadAes128Gcm, rtp, rtcp, streams }
     }
 

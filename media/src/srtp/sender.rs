@@ -55,8 +55,9 @@ pub enum ProtectError {
 /// misses its first packets could otherwise not tell the cycle (RFC 3711 section 3.3.1).
 pub struct SrtpSender {
     suite: SrtpSuite,
+    /// In place, as each packet needs it; what only reports need is not to take room beside it.
     rtp: SessionKey,
-    rtcp: SessionKey,
+    rtcp: Box<SessionKey>,
     streams: Streams<SendStream>,
     tap: Option<Arc<dyn ProtectTap>>,
 }
@@ -80,7 +81,7 @@ impl SrtpSender {
         Ok(Self {
             suite: master.suite(),
             rtp: SessionKey::rtp(master),
-            rtcp: SessionKey::rtcp(master),
+            rtcp: Box::new(SessionKey::rtcp(master)),
             streams: Streams::new(ssrcs)?,
             tap: None,
         })
@@ -93,8 +94,7 @@ impl SrtpSender {
 
     /// Asks for what `protect_rtp` will read beyond the sender itself.
     #[inline]
-    pub(crate) fn prefetch_rtp(&self) {
-        self.rtp.prefetch();
+    pub(crate) fn prefetch_streams(&self) {
         self.streams.prefetch();
     }
 
@@ -219,6 +219,7 @@ impl SrtpSender {
     /// Uses session keys as they are, for test vectors that do not derive them.
     pub(super) fn from_session_keys(rtp: SessionKey, rtcp: SessionKey, ssrc: Ssrc) -> Self {
         let streams = Streams::new(&[ssrc]).expect("one stream");
+        let rtcp = Box::new(rtcp);
         Self { suite: SrtpSuite::AeadAes128Gcm, rtp, rtcp, streams, tap: None }
     }
 

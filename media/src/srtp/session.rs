@@ -49,12 +49,6 @@ impl SessionKey {
         Self { key: Aes128Gcm::new(key), salt, hash: u64::from_be_bytes(*first) }
     }
 
-    /// Asks for what `seal` will read.
-    #[inline]
-    pub fn prefetch(&self) {
-        self.key.prefetch();
-    }
-
     /// Encrypts `plain` in place and writes the tag after it, into `tag`.
     pub fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], plain: &mut [u8], tag: &mut [u8]) {
         let tag: &mut [u8; TAG_LEN] = tag.try_into().expect("callers leave room for a tag");

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::leg::Ssrc;
-use crate::prefetch::prefetch;
+use crate::memory::prefetch;
 
 /// Most streams under one master key. Chosen: a bridge's slots on one leg, with room.
 pub const STREAMS_MAX: usize = 8;
