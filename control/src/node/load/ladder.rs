@@ -115,6 +115,11 @@ impl Ladder {
         self.is_full
     }
 
+    /// Returns whether the load shows the whole effect of the last move.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        self.moved.is_none_or(|moved| now.saturating_since(moved.at) >= moved.settles_in)
+    }
+
     /// Returns whether the load is too high though nothing more can be given up.
     pub fn is_at_end(&self) -> bool {
         self.rung == self.rungs.last() && self.is_pressed()

@@ -18,7 +18,7 @@ impl Peak {
         self.0.push_back((load, legs));
     }
 
-    /// Forgets all: the same legs cost another effort from now on.
+    /// Forgets all: the same legs are served with another effort now.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

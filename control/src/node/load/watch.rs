@@ -56,7 +56,7 @@ impl LoadWatch {
     pub(crate) fn handle_load(&mut self, now: Instant, load: &Load, legs: usize) -> LoadFigures {
         let reading = Reading::new(load, self.board.quota_share());
         self.ladder.handle_reading(now, &reading);
-        if self.ladder.effort() != self.figures.effort {
+        if !self.ladder.is_settled(now) {
             self.peak.clear();
         }
         self.peak.add(self.ladder.load(), legs);
@@ -104,3 +104,59 @@ const SETTLING_READINGS: usize = 4;
 
 /// The share of the limit below which members may send more again.
 const ROOM_SHARE: f64 = 0.7;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sabha_mixer::{ListenerPacket, ListenerPacketSetting};
+
+    use super::super::RungSettings;
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(250);
+
+    struct Rig {
+        watch: LoadWatch,
+        now: Instant,
+    }
+
+    impl Rig {
+        fn new(complexity_min: u8, packet: ListenerPacketSetting) -> Self {
+            let rungs = RungSettings { complexity_max: 9, complexity_min, packet };
+            let settings = LadderSettings { rungs, load_max: 0.85 };
+            let watch = LoadWatch::new(&settings, Arc::default());
+            Self { watch, now: Instant::from_millis(1_000) }
+        }
+
+        /// Takes readings of so many seconds with the thread so busy.
+        fn is_busy(&mut self, share: f64, seconds: u32) -> LoadFigures {
+            let busy = INTERVAL.mul_f64(share);
+            let load = Load { interval: INTERVAL, busy, ..Load::default() };
+            for _ in 0..4 * seconds {
+                self.now += INTERVAL;
+                self.watch.handle_load(self.now, &load, 100);
+            }
+            self.watch.figures()
+        }
+    }
+
+    #[test]
+    fn busy_spell_is_remembered_where_nothing_was_given_up_since() {
+        let mut rig = Rig::new(9, ListenerPacketSetting::Fixed(ListenerPacket::Ms20));
+        rig.is_busy(0.9, 2);
+        let after = rig.is_busy(0.3, 10);
+        assert!(after.busy_share < 0.4 && after.peak_share > 0.85, "{after:?}");
+        let later = rig.is_busy(0.3, 25);
+        assert!(later.peak_share < 0.4, "{later:?}");
+    }
+
+    #[test]
+    fn busy_spell_before_effort_was_given_up_is_not_held_against_newcomers() {
+        let mut rig = Rig::new(0, ListenerPacketSetting::Auto);
+        let before = rig.is_busy(0.9, 2);
+        assert!(before.step > 0 && before.peak_share > 0.85, "{before:?}");
+        let after = rig.is_busy(0.3, 8);
+        assert!(after.peak_share < 0.4, "{after:?}");
+    }
+}
