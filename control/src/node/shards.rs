@@ -289,8 +289,8 @@ fn random_seed() -> u64 {
 /// Bodies of one tick: the shared one and a personal one for each talker, with room to spare.
 const OUTBOX_BODIES_MAX: usize = 64;
 
-/// How long what arrives may wait to be read: mixers look at it in their ticks only, and those
-/// come on time. Chosen: a quarter of a frame, in which most of a crowd's packets find company.
+/// How long what arrives may wait to be read at most: mixers look at it in their ticks only, and
+/// those come on time. Chosen: a quarter of a frame, in which most of a crowd's packets find company.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// How long to wait for room in a shard's queue, and how often.
