@@ -195,7 +195,7 @@ const PATIENCE: Duration = Duration::from_millis(1);
 
 /// A thread that is busy for so much of its time and only mixes reads as rarely as it may. Chosen
 /// above what a dozen members cost: with 4 ms one listener of the demo heard a line a frame later.
-const PATIENT_FROM: f64 = 0.2;
+const PATIENT_FROM: f64 = 0.15;
 
 #[cfg(test)]
 mod tests {
