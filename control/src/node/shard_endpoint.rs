@@ -251,7 +251,10 @@ mod tests {
         };
         endpoint.handle_load(Instant::from_millis(250), &busy);
         assert_eq!(endpoint.patience(), Duration::MAX);
-        endpoint.handle_load(Instant::from_millis(500), &Load { busy: Duration::ZERO, ..busy });
+        for at in [500, 750, 1_000] {
+            let idle = Load { busy: Duration::ZERO, ..busy };
+            endpoint.handle_load(Instant::from_millis(at), &idle);
+        }
         let bridges = [(); 2].map(|()| {
             let bridge = Bridge::new(BridgeSettings::default()).unwrap();
             add(&mut endpoint, ConferenceEngine::Bridge(bridge))
