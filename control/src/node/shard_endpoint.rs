@@ -181,10 +181,12 @@ impl Endpoint for ShardEndpoint {
     fn patience(&self) -> Duration {
         let figures = self.watch.figures();
         let forwards = self.bridges > 0;
-        match () {
-            () if forwards && figures.gather.is_zero() => Duration::ZERO,
-            () if forwards || figures.busy_share < PATIENT_FROM => PATIENCE,
-            () => Duration::MAX,
+        if forwards && figures.gather.is_zero() {
+            Duration::ZERO
+        } else if forwards || figures.busy_share < PATIENT_FROM {
+            PATIENCE
+        } else {
+            Duration::MAX
         }
     }
 }
